@@ -1,0 +1,1 @@
+"""Commands: each prints and picks an exit code, and holds no logic of its own."""

@@ -1,0 +1,1 @@
+"""Words of the house: types, template, trace, errors, protocols. No I/O, no clock, no environment."""

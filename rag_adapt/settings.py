@@ -1,0 +1,91 @@
+"""One frozen tree of settings: `rag-adapt.toml` in the working folder, then RAG_ADAPT_* variables.
+
+It does not know what is built from it; only wiring and the command line read it.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from rag_adapt.core.errors import SettingsError
+
+EngineName = Literal["embedded", "remote", "scripted"]
+Device = Literal["auto", "cpu", "cuda"]
+SearchMode = Literal["dense", "lexical", "fused"]
+SETTINGS_FILE = "rag-adapt.toml"
+
+
+class Settings(BaseSettings):
+    """Everything a user can configure. Flags of a command override it for that command."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_ADAPT_",
+        toml_file=SETTINGS_FILE,
+        frozen=True,
+        extra="forbid",
+    )
+
+    home: Path = Path(".rag-adapt")
+    """Where adapters, runs, imported skills, caches and converted models live."""
+    indexes: Path = Path("indexes")
+    """Where collections live, one folder each."""
+    model: str = "default"
+    """Language model: `default`, a local folder, or a hub id; with `remote`, a LiteLLM name."""
+    embedder: str = "default"
+    """Embedding model: `default`, a local folder, or a hub id."""
+    device: Device = "auto"
+    """`auto` takes CUDA where it is."""
+    engine: EngineName = "embedded"
+    """`embedded` runs the model in this process, `remote` asks a server through LiteLLM."""
+    api_base: str | None = None
+    """Base URL of an OpenAI-compatible server, for `remote`."""
+    api_key: SecretStr | None = None
+    """Its key; never printed."""
+    deterministic: bool = False
+    """float32 and one fixed batch composition: the same tokens every time, more slowly."""
+    retriever: str | None = None
+    """Import path `package.module:factory` of a LangChain `BaseRetriever` used by every `rag` arm."""
+    search_mode: SearchMode = "fused"
+    """How collections are searched."""
+    top_k: int = Field(default=4, ge=1, le=50)
+    """Passages per question."""
+    timeout: float = Field(default=120.0, gt=0)
+    """Seconds that one remote answer may take."""
+    concurrency: int = Field(default=32, ge=1, le=512)
+    """Questions in flight at once."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from file and environment, with a command's flags (None means "not given").
+
+    Raises:
+        SettingsError: naming the key or variable that is wrong.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as exc:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors()]
+        raise SettingsError(
+            "settings are wrong: " + "; ".join(lines),
+            hint=f"Correct the key in {SETTINGS_FILE} or the variable RAG_ADAPT_<KEY>.",
+        ) from exc
