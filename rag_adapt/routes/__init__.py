@@ -1,0 +1,1 @@
+"""Routes and their steps: the ways to answer that a benchmark compares."""

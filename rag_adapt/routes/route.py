@@ -1,0 +1,112 @@
+"""A route is a template plus zero or more steps: prepare, render, generate, written once.
+
+It does not know skills, scores or runs, and it builds none of its collaborators.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rag_adapt.core.errors import EngineError, RagAdaptError
+from rag_adapt.core.protocols import Engine, Step
+from rag_adapt.core.template import Template
+from rag_adapt.core.trace import Answer, Event, Failure, Trace
+from rag_adapt.core.types import Call, Delta, Draft, Sampling
+
+NO_END_HINT: Final = "This is a fault of the engine: its last delta must carry the outcome."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A way to answer."""
+
+    name: str
+    template: Template
+    steps: tuple[Step, ...] = ()
+
+    def spec(self) -> dict[str, Any]:
+        """Plain JSON: the route's identity for cache, replay and reports."""
+        return {
+            "name": self.name,
+            "template": {"name": self.template.name, "hash": self.template.hash},
+            "steps": [step.spec() for step in self.steps],
+        }
+
+    async def stream(
+        self, draft: Draft, *, engine: Engine, sampling: Sampling, repeat: int = 0
+    ) -> AsyncIterator[Delta | Answer | Failure]:
+        """Deltas as they come, then exactly one Answer or Failure.
+
+        Errors raised on purpose become a Failure with the trace so far; others pass.
+        """
+        trace = Trace(route=self.spec(), item=draft.item_id)
+        try:
+            for step in self.steps:
+                started = time.perf_counter()
+                prepared = await step.prepare(draft)
+                draft = prepared.draft
+                trace = trace.then(_timed(prepared.event, time.perf_counter() - started))
+            call = Call(
+                messages=self.template.render(draft),
+                sampling=sampling,
+                adapter=draft.adapter,
+                repeat=repeat,
+            )
+            trace = trace.then(Event(name="render", detail={"template": self.template.hash}))
+            trace = trace.then(Event(name="generate", detail={"call": call.as_json()}))
+            async for delta in engine.generate(call):
+                yield delta
+                if delta.outcome is not None:
+                    yield Answer(outcome=delta.outcome, trace=_received(trace, delta))
+                    return
+            raise EngineError("the engine's answer had no end", hint=NO_END_HINT)
+        except RagAdaptError as error:
+            yield Failure(
+                code=error.code,
+                message=error.fact,
+                hint=error.hint,
+                retryable=error.retryable,
+                trace=trace,
+            )
+
+    async def answer(
+        self, draft: Draft, *, engine: Engine, sampling: Sampling, repeat: int = 0
+    ) -> Answer | Failure:
+        """The end of `stream`, without its pieces."""
+        async for part in self.stream(draft, engine=engine, sampling=sampling, repeat=repeat):
+            if not isinstance(part, Delta):
+                return part
+        raise AssertionError("stream ends with an Answer or a Failure")
+
+
+async def replay(trace: Trace, *, engine: Engine) -> Answer:
+    """Send a trace's call again, without collections or steps.
+
+    Raises:
+        ValueError: the trace never reached an engine.
+        EngineError: the engine failed.
+    """
+    async for delta in engine.generate(trace.call()):
+        if delta.outcome is not None:
+            return Answer(outcome=delta.outcome, trace=_received(trace, delta))
+    raise EngineError("the engine's answer had no end", hint=NO_END_HINT)
+
+
+def _timed(event: Event, seconds: float) -> Event:
+    return Event(name=event.name, detail=event.detail, seconds=seconds)
+
+
+def _received(trace: Trace, delta: Delta) -> Trace:
+    """The trace with what the engine says it received written into its last event."""
+    assert delta.outcome is not None
+    sent, last = delta.outcome.sent, trace.events[-1]
+    detail = {
+        **last.detail,
+        "template_hash": sent.template_hash,
+        "token_ids": None if sent.token_ids is None else list(sent.token_ids),
+        "model": sent.model,
+        "adapter": sent.adapter,
+    }
+    event = Event(name="generate", detail=detail, seconds=delta.outcome.times.total)
+    return Trace(route=trace.route, item=trace.item, events=(*trace.events[:-1], event))
