@@ -73,10 +73,6 @@ class Template:
         return tuple(messages)
 
 
-BARE: Final = Template(system="", user="{input}", name="bare")
-"""No template at all: the item's input as the user message."""
-
-
 def numbered(passages: Sequence[Passage]) -> str:
     """Passages as `[1] text` paragraphs; `NO_CONTEXT` where there are none."""
     if not passages:
@@ -110,3 +106,7 @@ def _fields(text: str, name: str) -> Iterator[str]:
                 hint="Write {input}, without format, conversion, index or attribute.",
             )
         yield field
+
+
+BARE: Final = Template(system="", user="{input}", name="bare")
+"""No template at all: the item's input as the user message."""
