@@ -1,0 +1,1 @@
+"""Statistics: pure functions of numbers. They do not know what was measured."""
