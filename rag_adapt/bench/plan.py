@@ -1,0 +1,115 @@
+"""What a benchmark is going to do, decided before anything is asked.
+
+It does not know engines: two plans are the same experiment if their identities are equal.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag_adapt.core.errors import PlanError
+from rag_adapt.core.types import Fingerprint, Item, Sampling, content_hash
+from rag_adapt.skills.skill import Skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One experiment."""
+
+    skills: tuple[Skill, ...]
+    arms: tuple[str, ...]
+    items: int | None = None
+    """Test items per skill; None is all."""
+    examples: int | None = None
+    """Training examples that every route may use; None is all."""
+    epochs: int = 1
+    rank: int = 8
+    learning_rate: float = 5e-4
+    repeats: int = 1
+    seed: int = 0
+    temperature: float = 0.0
+    latency_items: int = 3
+    """Answers per arm that are asked one at a time, for the latency figures."""
+    top_k: int = 4
+    search_mode: str = "fused"
+
+    def sampling(self, skill: Skill, repeat: int) -> Sampling:
+        """The same for all arms of a skill; the seed differs by repeat alone."""
+        return Sampling(
+            max_tokens=skill.max_tokens,
+            temperature=self.temperature,
+            seed=self.seed + repeat,
+            stop=skill.stop,
+        )
+
+    def identity(self, fingerprint: Fingerprint) -> dict[str, Any]:
+        """Plain JSON: everything that determines the answers of this experiment."""
+        return {
+            "skills": {skill.name: skill.data_hash for skill in self.skills},
+            "arms": list(self.arms),
+            "items": self.items,
+            "examples": self.examples,
+            "training": [self.epochs, self.rank, self.learning_rate],
+            "repeats": self.repeats,
+            "seed": self.seed,
+            "temperature": self.temperature,
+            "latency_items": self.latency_items,
+            "retrieval": [self.top_k, self.search_mode],
+            "model": [fingerprint.engine, fingerprint.weights, fingerprint.dtype],
+            "deterministic": fingerprint.deterministic,
+        }
+
+    def hash(self, fingerprint: Fingerprint) -> str:
+        return content_hash(self.identity(fingerprint))
+
+
+def choose_items(items: Sequence[Item], limit: int | None, seed: int) -> tuple[Item, ...]:
+    """A seeded choice that takes one item of each cluster before a second of any.
+
+    Subsets are nested: the first n of a larger choice are the choice of n.
+
+    Raises:
+        PlanError: there is nothing to choose from, or the limit is below one.
+    """
+    if limit is not None and limit < 1:
+        raise PlanError(f"--items {limit} leaves nothing to test", hint="Use --items 1 or more.")
+    if not items:
+        raise PlanError("there are no test items", hint="Run `rag-adapt skills check NAME`.")
+    order = random.Random(seed)
+    clusters: dict[str, list[Item]] = {}
+    for item in items:
+        clusters.setdefault(item.cluster, []).append(item)
+    queues = list(clusters.values())
+    order.shuffle(queues)
+    for queue in queues:
+        order.shuffle(queue)
+    longest = max(map(len, queues))
+    rounds = [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
+    return tuple(rounds[:limit])
+
+
+def choose_examples(items: Sequence[Item], limit: int | None, seed: int) -> tuple[Item, ...]:
+    """A seeded, nested choice of training items.
+
+    Raises:
+        PlanError: an item is not a training item.
+    """
+    if strangers := [item.id for item in items if item.split != "train"]:
+        raise PlanError(
+            f"items that are not for training were offered as examples: {strangers[:3]}",
+            hint="Only the split 'train' may be learned from; check the skill's items.jsonl.",
+        )
+    shuffled = list(items)
+    random.Random(seed).shuffle(shuffled)
+    return tuple(shuffled[:limit])
+
+
+def other_inputs(items: Sequence[Item]) -> dict[str, str]:
+    """For each item the input of the next item of another cluster; its own if there is none."""
+    found = {}
+    for position, item in enumerate(items):
+        rest = [*items[position + 1 :], *items[:position]]
+        other = next((o for o in rest if o.cluster != item.cluster), item)
+        found[item.id] = other.input
+    return found
