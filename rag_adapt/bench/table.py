@@ -1,0 +1,123 @@
+"""The report as rows of text: pure formatting.
+
+It does not know where the rows are printed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rag_adapt.bench.report import ArmReport, Report
+
+COLUMNS: Final = (
+    "arm",
+    "score [95 % interval]",
+    "n",
+    "failed",
+    "difference to best control",
+    "first token p50",
+    "answer p50 / p95",
+    "tokens in / out",
+    "cost",
+)
+NOTHING: Final = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One skill's table."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def tables(report: Report) -> tuple[Table, ...]:
+    """One table per skill, arms in the order of the plan."""
+    skills = dict.fromkeys(arm.skill for arm in report.arms)
+    return tuple(_table(skill, report) for skill in skills)
+
+
+def _table(skill: str, report: Report) -> Table:
+    arms = [arm for arm in report.arms if arm.skill == skill]
+    run = report.run
+    items, of = run["items"][skill], run["available_items"][skill]
+    title = (
+        f"{skill}: {items} of {of} test items in {run['clusters'][skill]} clusters, "
+        f"scored by {run['scorers'][skill]}"
+    )
+    return Table(title=title, rows=tuple(map(_row, arms)), notes=tuple(_notes(arms)))
+
+
+def _row(arm: ArmReport) -> tuple[str, ...]:
+    name = f"{arm.arm} (control)" if arm.control else arm.arm
+    if not arm.measured:
+        return (name, arm.reason or "not measured", *[NOTHING] * (len(COLUMNS) - 2))
+    score = f"{percent(arm.score)} [{percent(arm.ci_low)}, {percent(arm.ci_high)}]"
+    return (
+        name,
+        score,
+        str(arm.n),
+        str(arm.failures),
+        _difference(arm),
+        seconds(arm.first_token_p50, arm),
+        f"{seconds(arm.latency_p50, arm)} / {seconds(arm.latency_p95, arm)}",
+        _tokens(arm),
+        NOTHING if arm.cost is None else f"{arm.cost.value:.3g} s",
+    )
+
+
+def _difference(arm: ArmReport) -> str:
+    if arm.difference is None:
+        return NOTHING
+    d = arm.difference
+    return f"{points(d.value)} [{points(d.ci_low)}, {points(d.ci_high)}] to {d.arm}"
+
+
+def _tokens(arm: ArmReport) -> str:
+    answers = arm.n + arm.unscored
+    if not arm.tokens_in or not answers:
+        return NOTHING
+    return f"{arm.tokens_in} / {arm.tokens_out}"
+
+
+def _notes(arms: Sequence[ArmReport]) -> list[str]:
+    notes = []
+    adapter = next((a.adapter for a in arms if a.adapter is not None), None)
+    if adapter is not None:
+        notes.append(
+            f"adapter {adapter.version}: {adapter.examples} examples, "
+            f"{adapter.seconds:.0f} s of training, {adapter.bytes / 1e6:.1f} MB, "
+            + ("proven active" if adapter.proven else "NOT proven")
+        )
+    collection = next((a.collection for a in arms if a.collection is not None), None)
+    if collection is not None:
+        notes.append(
+            f"collection {collection.name}: {collection.documents} documents, "
+            f"{collection.chunks} chunks, {collection.seconds:.1f} s, {collection.bytes / 1e6:.1f} MB"
+        )
+    if any(a.failures for a in arms):
+        codes = {f"{a.arm}: {code} x {n}" for a in arms for code, n in a.failure_codes.items()}
+        notes.append("failures, counted apart from scores: " + "; ".join(sorted(codes)))
+    if any(a.cached for a in arms):
+        notes.append(
+            "cached: these answers were kept from an earlier run, and are no latency measurement"
+        )
+    return notes
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal; `-` for None."""
+    return NOTHING if value is None else f"{100 * value:.1f} %"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def seconds(value: float | None, arm: ArmReport) -> str:
+    """Seconds with two decimals; `cached` where only the cache answered."""
+    if value is None:
+        return "cached" if arm.cached else NOTHING
+    return f"{value:.2f} s"

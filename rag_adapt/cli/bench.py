@@ -1,0 +1,128 @@
+"""`rag-adapt bench`: flags in, a plan to wiring, tables out.
+
+It does not know how a benchmark runs.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rag_adapt.cli.console import bars, print_json, print_table, settings_of
+
+DEFAULT_ARMS = "prompt,rag,lora,rag+lora,bare,nearest-label"
+
+
+def bench(
+    context: typer.Context,
+    skill: Annotated[
+        list[str] | None, typer.Argument(help="Skills (names or folders); default: all bundled.")
+    ] = None,
+    arms: Annotated[str, typer.Option(help="Comma-separated arms, or `all`.")] = DEFAULT_ARMS,
+    model: Annotated[str | None, typer.Option(help="`default`, a folder, or a hub id.")] = None,
+    embedder: Annotated[str | None, typer.Option(help="As --model; or `hashing`.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="`embedded`, `remote` (through LiteLLM) or `scripted`.")
+    ] = None,
+    api_base: Annotated[str | None, typer.Option(help="Server's base URL, for remote.")] = None,
+    device: Annotated[str | None, typer.Option(help="`auto`, `cpu` or `cuda`.")] = None,
+    retriever: Annotated[
+        str | None,
+        typer.Option(help="A LangChain BaseRetriever as `package.module:factory`."),
+    ] = None,
+    items: Annotated[int | None, typer.Option(help="Test items per skill; default all.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(help="Training examples for every route; default all.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the examples.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, help="Answers per item and arm.")] = 1,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of every choice.")] = 0,
+    latency_items: Annotated[
+        int, typer.Option(min=0, help="Answers per arm asked alone, for latency.")
+    ] = 3,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="float32, one by one: equal tokens.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of report.json.")
+    ] = False,
+) -> None:
+    """Compare the routes on the same model and items; train and prove adapters as needed."""
+    if schema:
+        from rag_adapt.bench.report import schema as report_schema
+
+        print_json(report_schema())
+        return
+    settings = settings_of(
+        context,
+        model=model,
+        embedder=embedder,
+        engine=engine,
+        api_base=api_base,
+        device=device,
+        retriever=retriever,
+        deterministic=deterministic or None,
+    )
+    from rag_adapt import wiring
+
+    plan = wiring.plan(
+        settings,
+        skills=skill or [],
+        arms=arms,
+        items=items,
+        examples=examples,
+        epochs=epochs,
+        repeats=repeats,
+        temperature=temperature,
+        seed=seed,
+        latency_items=latency_items,
+    )
+    if dry_run:
+        _print_plan(plan, as_json=as_json)
+        return
+    command = shlex.join(["rag-adapt", *sys.argv[1:]])
+    with bars() as progress:
+        finished = wiring.bench(settings, plan, out=out, command=command, progress=progress)
+    if as_json:
+        print_json(finished.report.model_dump(mode="json"))
+        return
+    print_report(finished.report, finished.folder.path)
+
+
+def print_report(report: Any, folder: Path) -> None:
+    """One table per skill, then where the record lies."""
+    from rag_adapt.bench.table import COLUMNS, tables
+
+    for table in tables(report):
+        typer.echo()
+        print_table(COLUMNS, table.rows, title=table.title)
+        for note in table.notes:
+            typer.echo(f"  {note}")
+    shown = {
+        s: f"{n} of {report.run['available_items'][s]}" for s, n in report.run["items"].items()
+    }
+    if any(n < report.run["available_items"][s] for s, n in report.run["items"].items()):
+        typer.echo(f"\nA small budget: {', '.join(f'{s} {n}' for s, n in shown.items())} items.")
+        typer.echo("Intervals are wide at this n; `make bench-full` asks every item and arm.")
+    typer.echo(f"\nRun {report.run['id']}, kept in {folder}")
+
+
+def _print_plan(plan: Any, *, as_json: bool) -> None:
+    from rag_adapt.bench.plan import outline
+
+    lines = outline(plan)
+    if as_json:
+        print_json([line.as_json() for line in lines])
+        return
+    rows = [
+        (line.skill, str(line.items), str(line.examples), str(line.answers), ", ".join(line.arms))
+        for line in lines
+    ]
+    print_table(("skill", "test items", "examples", "answers", "arms"), rows, title="Plan")
+    typer.echo("Nothing was asked. Leave out --dry-run to run it.")
