@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     deterministic: bool = False
     """float32 and one fixed batch composition: the same tokens every time, more slowly."""
     retriever: str | None = None
-    """Import path `package.module:factory` of a LangChain `BaseRetriever` used by every `rag` arm."""
+    """`package.module:factory` of a LangChain `BaseRetriever`, used by every arm that retrieves."""
     search_mode: SearchMode = "fused"
     """How collections are searched."""
     top_k: int = Field(default=4, ge=1, le=50)

@@ -13,11 +13,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bundled_skills import orders, sentiment, support
+from benchmarks.bundled_skills import manual, orders, sentiment, support
 from benchmarks.bundled_skills.writing import Skill
 
 MAKERS: Mapping[str, Callable[[], Skill]] = {
     "orders": orders.make,
+    "manual": manual.make,
     "sentiment": sentiment.make,
     "support": support.make,
 }

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rag_adapt.adapters.examples import pick
 from rag_adapt.bench.arms import ARMS
 from rag_adapt.core.errors import PlanError
 from rag_adapt.core.types import Fingerprint, Item, Sampling, content_hash
-from rag_adapt.skills.skill import Skill
+from rag_adapt.skills.skill import Skill, only_training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +95,9 @@ def choose_examples(items: Sequence[Item], limit: int | None, seed: int) -> tupl
     """A seeded, nested choice of training items.
 
     Raises:
-        PlanError: an item is not a training item.
+        SkillError: an item is not a training item.
     """
-    if strangers := [item.id for item in items if item.split != "train"]:
-        raise PlanError(
-            f"items that are not for training were offered as examples: {strangers[:3]}",
-            hint="Only the split 'train' may be learned from; check the skill's items.jsonl.",
-        )
-    shuffled = list(items)
-    random.Random(seed).shuffle(shuffled)
-    return tuple(shuffled[:limit])
+    return pick(only_training(items, purpose="the example pool"), limit, seed=seed)
 
 
 def other_inputs(items: Sequence[Item]) -> dict[str, str]:

@@ -94,7 +94,8 @@ def _notes(arms: Sequence[ArmReport]) -> list[str]:
     if collection is not None:
         notes.append(
             f"collection {collection.name}: {collection.documents} documents, "
-            f"{collection.chunks} chunks, {collection.seconds:.1f} s, {collection.bytes / 1e6:.1f} MB"
+            f"{collection.chunks} chunks, {collection.seconds:.1f} s, "
+            f"{collection.bytes / 1e6:.1f} MB"
         )
     if any(a.failures for a in arms):
         codes = {f"{a.arm}: {code} x {n}" for a in arms for code, n in a.failure_codes.items()}

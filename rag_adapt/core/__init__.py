@@ -1,1 +1,1 @@
-"""Words of the house: types, template, trace, errors, protocols. No I/O, no clock, no environment."""
+"""Words of the house: types, template, trace, errors, protocols; no I/O, no clock."""

@@ -34,7 +34,7 @@ class Template:
         if unknown := sorted(used - PLACEHOLDERS):
             raise TemplateError(
                 f"template {self.name!r} uses unknown placeholders: {', '.join(unknown)}",
-                hint=f"Use only {', '.join(sorted(PLACEHOLDERS))}; write a literal brace twice: {{{{",
+                hint=f"Use only {', '.join(sorted(PLACEHOLDERS))}; double a literal brace: {{{{",
             )
         if "input" not in placeholders(self.user, self.name):
             raise TemplateError(

@@ -1,1 +1,1 @@
-"""Engines: whatever turns a call into an answer. They do not know skills, routes or settings."""
+"""What answers calls: the model in this process, a server, a script, and a cache over any of them."""

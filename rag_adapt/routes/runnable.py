@@ -46,7 +46,7 @@ def as_runnable(
     async def whole(question: str | Mapping[str, str]) -> AIMessageChunk:
         message = AIMessageChunk(content="")
         async for piece in pieces(question):
-            message = message + piece  # type: ignore[assignment]
+            message = message + piece
         return message
 
     def blocking(question: str | Mapping[str, str]) -> AIMessageChunk:
