@@ -17,6 +17,7 @@ It does not know how an error is shown: the command line and the API each have o
     │   └── MissingPackageError   an optional package is needed
     └── EngineError               the engine failed (exit code 1, HTTP 5xx)
         ├── ContextLengthError    the prompt does not fit
+        ├── RefusedError          the server refuses this request as it is
         ├── NoLogProbsError       the engine cannot give log-probabilities
         └── NotProvenError        an adapter was not shown to be active
 """
@@ -140,6 +141,14 @@ class ContextLengthError(EngineError):
 
     code = "context-length"
     status = 413
+    retryable = False
+
+
+class RefusedError(EngineError):
+    """The server refuses this request as it is; asking again changes nothing."""
+
+    code = "refused"
+    status = 422
     retryable = False
 
 
