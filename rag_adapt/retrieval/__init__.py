@@ -1,0 +1,1 @@
+"""Collections: documents, their chunks, and the indexes built from them."""

@@ -1,0 +1,182 @@
+"""Cuts texts along headings, paragraphs, lines, sentences and words, with exact spans.
+
+It does not know models: lengths are an estimate that needs no tokenizer, so that a collection's
+spans stay the same whatever embeds them.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from rag_adapt.core.errors import CollectionError
+from rag_adapt.retrieval.protocols import ChunkSpan
+
+DEFAULT_TOKENS: Final = 120
+MAX_TOKENS: Final = 4096
+MAX_TITLE: Final = 120
+"""Characters of a heading that are kept in a heading path."""
+
+_WIDE = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_TOKEN: Final = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]{{1,6}}|[^\w\s]|\s{{16}}")
+_HEADING: Final = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*$")
+_FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_PARAGRAPH: Final = re.compile(r"\n[ \t]*\n\s*")
+_LINE: Final = re.compile(r"\n")
+_SENTENCE: Final = re.compile(r"(?<=[.!?。！？])\s+|;\s+")
+_WORD: Final = re.compile(r"\s+")
+_CUTS: Final = (_PARAGRAPH, _LINE, _SENTENCE, _WORD)
+
+
+def token_starts(text: str) -> list[int]:
+    """Where the estimated tokens of a text begin, in characters.
+
+    A word counts one token per six characters, a Chinese, Japanese or Korean character, a
+    punctuation mark and sixteen blanks count one each: somewhat more than WordPiece on English.
+    """
+    return [match.start() for match in _TOKEN.finditer(text)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecursiveChunker:
+    """Sections by markdown heading, then ever smaller pieces, merged up to `tokens`.
+
+    Spans do not overlap, hold no more than `tokens` estimated tokens, neither begin nor end with
+    blanks, and together cover everything that is not blank. A heading stays with the text under
+    it; sections are never merged.
+
+    Raises:
+        CollectionError: at construction, if `tokens` is out of range.
+    """
+
+    tokens: int = DEFAULT_TOKENS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.tokens <= MAX_TOKENS:
+            raise CollectionError(
+                f"chunks of {self.tokens} tokens are out of range",
+                hint=f"Choose 1 to {MAX_TOKENS}: `--chunk-tokens {DEFAULT_TOKENS}`.",
+            )
+
+    def spec(self) -> dict[str, object]:
+        """See `Chunker.spec`."""
+        return {"kind": "recursive", "tokens": self.tokens, "version": 1}
+
+    def chunk(self, text: str) -> tuple[ChunkSpan, ...]:
+        """See `Chunker.chunk`."""
+        cutter = _Cutter(text=text, limit=self.tokens)
+        return tuple(
+            ChunkSpan(start=start, end=end, headings=section.headings)
+            for section in _sections(text)
+            for start, end in cutter.spans(section)
+        )
+
+
+def embedded_text(text: str, headings: tuple[str, ...]) -> str:
+    """What is embedded and indexed for a chunk: the headings it does not show, then its text."""
+    above = [title for title in headings if title not in text]
+    return f"{' > '.join(above)}\n{text}" if above else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    start: int
+    body: int
+    """Where its heading lines end: nothing is cut before."""
+    end: int
+    headings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Title:
+    start: int
+    end: int
+    level: int
+    text: str
+
+
+def _titles(text: str) -> Iterator[_Title]:
+    position = 0
+    fence = ""
+    for line in text.split("\n"):
+        if fence:
+            if line.strip().startswith(fence):
+                fence = ""
+        elif match := _FENCE.match(line):
+            fence = match[1]
+        elif match := _HEADING.match(line):
+            end = position + len(line)
+            yield _Title(start=position, end=end, level=len(match[1]), text=match[2][:MAX_TITLE])
+        position += len(line) + 1
+
+
+def _sections(text: str) -> Iterator[_Section]:
+    """Stretches between headings; a heading without text of its own joins the next section."""
+    titles = list(_titles(text))
+    path: list[_Title] = []
+    start = 0
+    begins = [*(title.start for title in titles), len(text)]
+    if text[: begins[0]].strip():
+        yield _Section(start=0, body=0, end=begins[0], headings=())
+        start = begins[0]
+    for title, end in zip(titles, begins[1:], strict=True):
+        path = [*(above for above in path if above.level < title.level), title]
+        if text[title.end : end].strip() or end == len(text):
+            headings = tuple(each.text for each in path)
+            yield _Section(start=start, body=title.end, end=end, headings=headings)
+            start = end
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cutter:
+    """Cuts stretches of one text; the tokens are found once."""
+
+    text: str
+    limit: int
+    starts: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "starts", token_starts(self.text))
+
+    def spans(self, section: _Section) -> Iterator[tuple[int, int]]:
+        after = self.text[section.body : section.end]
+        body = section.end - len(after.lstrip())
+        for start, end in self._split(section.start, section.end, body=body, level=0):
+            trimmed = self._trim(start, end)
+            if trimmed[0] < trimmed[1]:
+                yield trimmed
+
+    def _count(self, start: int, end: int) -> int:
+        return bisect_left(self.starts, end) - bisect_left(self.starts, start)
+
+    def _trim(self, start: int, end: int) -> tuple[int, int]:
+        inner = self.text[start:end]
+        return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())
+
+    def _split(self, start: int, end: int, *, body: int, level: int) -> Iterator[tuple[int, int]]:
+        if self._count(start, end) <= self.limit:
+            yield start, end
+            return
+        if level == len(_CUTS):
+            yield from self._split_tokens(start, end)
+            return
+        found = (match.end() for match in _CUTS[level].finditer(self.text, start, end))
+        cuts = [cut for cut in found if cut > body]
+        waiting = start
+        for piece_start, piece_end in pairwise([start, *cuts, end]):
+            if self._count(waiting, piece_end) <= self.limit:
+                continue
+            if waiting < piece_start:
+                yield waiting, piece_start
+            waiting = piece_start
+            if self._count(piece_start, piece_end) > self.limit:
+                yield from self._split(piece_start, piece_end, body=body, level=level + 1)
+                waiting = piece_end
+        if waiting < end:
+            yield waiting, end
+
+    def _split_tokens(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        inside = self.starts[bisect_left(self.starts, start) : bisect_left(self.starts, end)]
+        yield from pairwise([start, *inside[self.limit :: self.limit], end])

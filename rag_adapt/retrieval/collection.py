@@ -1,0 +1,307 @@
+"""A collection open for searching, and its face as a retriever.
+
+It does not know how it was built. Several processes may read one while another builds it anew:
+an open collection stays what it was.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from rag_adapt.core.errors import CollectionError, LockedError
+from rag_adapt.core.types import Passage, Span
+from rag_adapt.retrieval.exact import ExactIndex
+from rag_adapt.retrieval.fuse import reciprocal_rank_fusion
+from rag_adapt.retrieval.lexical import search_words
+from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
+from rag_adapt.retrieval.record import RECORD_NAME, Meta, Record
+from rag_adapt.retrieval.sqlite import translated
+
+NAME: Final = re.compile(r"[a-z0-9-]{3,48}")
+EXACT_LIMIT: Final = 50_000
+"""Chunks up to which `auto` takes exact search."""
+FUSE_DEPTH: Final = 50
+"""Hits that each ranking gives to the fusion, at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectionInfo:
+    """What there is to know of a collection without searching it."""
+
+    name: str
+    content_hash: str
+    """Identity of documents, chunker and weights, for run records."""
+    documents: int
+    """Indexed ones."""
+    failed: int
+    chunks: int
+    embedder: str
+    weights: str
+    dimensions: int
+    generation: int
+    bytes: int
+    """Size of the record on disk."""
+
+
+def collection_folder(indexes: Path, name: str) -> Path:
+    """Where the collection of that name lives.
+
+    Raises:
+        CollectionError: the name is not 3 to 48 of a-z, 0-9 and `-`.
+    """
+    if NAME.fullmatch(name) is None:
+        raise CollectionError(
+            f"{name!r} cannot name a collection",
+            hint="Use 3 to 48 small letters, digits and hyphens, for example `rag-adapt index "
+            "build my-manual DIR`.",
+        )
+    return indexes / name
+
+
+def list_collections(indexes: Path) -> tuple[str, ...]:
+    """Names of the folders that hold a record, finished or not, in order."""
+    return tuple(sorted(path.parent.name for path in indexes.glob(f"*/{RECORD_NAME}")))
+
+
+class Collection:
+    """Search over one collection; safe to use from several threads."""
+
+    def __init__(
+        self, *, record: Record, meta: Meta, embedder: Embedder | None, backend: Backend
+    ) -> None:
+        self._record = record
+        self._meta = meta
+        self._embedder = embedder
+        self._backend = backend
+        self._index: VectorIndex | None = None
+        self._lock = threading.RLock()
+        self._texts: dict[str, str] = {}
+
+    @classmethod
+    def open(
+        cls, folder: Path, embedder: Embedder | None = None, *, backend: Backend = "auto"
+    ) -> Self:
+        """Open a snapshot of a collection; vectors are read at the first dense search.
+
+        Args:
+            folder: `indexes/<name>`.
+            embedder: the one it was built with; None allows lexical search alone.
+            backend: `auto` is exact up to `EXACT_LIMIT` chunks, and where Chroma is in use by
+                another process; Chroma above.
+
+        Raises:
+            CollectionError: there is none, it was never finished, it is damaged, or it was
+                built with other weights.
+        """
+        record = Record.read(folder)
+        try:
+            meta = _finished(record, folder)
+            if embedder is not None:
+                _check_embedder(meta, embedder, folder)
+        except BaseException:
+            record.close()
+            raise
+        return cls(record=record, meta=meta, embedder=embedder, backend=backend)
+
+    @property
+    def content_hash(self) -> str:
+        """Identity of documents, chunker and weights, for run records."""
+        return self._meta.content_hash
+
+    def info(self) -> CollectionInfo:
+        """Counts and identities."""
+        with self._lock:
+            documents = len(self._record.paths())
+            return CollectionInfo(
+                name=self._record.path.parent.name,
+                content_hash=self._meta.content_hash,
+                documents=documents,
+                failed=self._record.count("documents") - documents,
+                chunks=self._record.count("chunks"),
+                embedder=self._meta.embedder,
+                weights=self._meta.weights,
+                dimensions=self._meta.dimensions,
+                generation=self._meta.generation,
+                bytes=self._record.size(),
+            )
+
+    def search(self, query: str, k: int, mode: SearchMode = "fused") -> tuple[Passage, ...]:
+        """The `k` best passages, best first; fewer where the collection holds fewer.
+
+        Scores are cosines (`dense`), BM25 (`lexical`) or sums of reciprocal ranks (`fused`).
+        Blocking: an event loop wants `CollectionRetriever`.
+
+        Raises:
+            CollectionError: dense search without an embedder, or the record is damaged.
+            LockedError: Chroma was asked for and another process has it open.
+            ValueError: k is below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k is {k}; ask for one passage at least")
+        clean = query.encode("utf-8", "replace").decode()
+        hits = _MODES[mode](self, clean, k)
+        with self._lock:
+            chunks = self._record.chunks(hit.chunk for hit in hits)
+            return tuple(
+                self._cut(chunk.document, chunk.start, chunk.end, hit.score)
+                for chunk, hit in zip(chunks, hits, strict=True)
+            )
+
+    def documents(self) -> tuple[str, ...]:
+        """Paths of the indexed documents, in order."""
+        with self._lock:
+            return self._record.paths()
+
+    def text(self, document: str) -> str:
+        """The parsed text of a document.
+
+        Raises:
+            CollectionError: it is not in the collection.
+        """
+        with self._lock:
+            if document not in self._texts:
+                text = self._record.text(document)
+                if text is None:
+                    raise self._no_document(document)
+                self._texts[document] = text
+            return self._texts[document]
+
+    def passage(self, span: Span) -> Passage:
+        """The text at a span, for the oracle arm.
+
+        Raises:
+            CollectionError: no such document, or the span leaves it.
+        """
+        text = self.text(span.document)
+        if not 0 <= span.start < span.end <= len(text):
+            raise CollectionError(
+                f"span {span.start}-{span.end} is not inside document {span.document!r} of "
+                f"{len(text)} characters",
+                hint="Correct the item's gold span: characters of the parsed text, end excluded.",
+            )
+        return self._cut(span.document, span.start, span.end, 0.0)
+
+    def close(self) -> None:
+        """Close files and release the lock on Chroma, if it was taken."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+            self._record.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _cut(self, document: str, start: int, end: int, score: float) -> Passage:
+        text = self.text(document)[start:end]
+        return Passage(document=document, start=start, end=end, text=text, score=score)
+
+    def _dense(self, query: str, k: int) -> tuple[Neighbour, ...]:
+        if self._embedder is None:
+            raise CollectionError(
+                f"collection {self._record.path.parent.name!r} was opened without an embedder",
+                hint="Search it with `--mode lexical`, or name its embedder with --embedder NAME.",
+            )
+        vector = self._embedder.embed([query])[0]
+        with self._lock:
+            if self._index is None:
+                self._index = self._open_index()
+            return self._index.nearest(vector, k)
+
+    def _lexical(self, query: str, k: int) -> tuple[Neighbour, ...]:
+        with self._lock, translated(self._record.path):
+            return search_words(self._record.connection, query, k)
+
+    def _fused(self, query: str, k: int) -> tuple[Neighbour, ...]:
+        depth = max(k, FUSE_DEPTH)
+        found = (self._dense(query, depth), self._lexical(query, depth))
+        return reciprocal_rank_fusion([[hit.chunk for hit in hits] for hits in found])[:k]
+
+    def _open_index(self) -> VectorIndex:
+        backend = self._backend
+        if backend == "auto":
+            return self._open_auto()
+        return BACKENDS[backend](self._record, self._meta)
+
+    def _open_auto(self) -> VectorIndex:
+        if self._record.count("chunks") <= EXACT_LIMIT:
+            return BACKENDS["exact"](self._record, self._meta)
+        try:
+            return BACKENDS["chroma"](self._record, self._meta)
+        except LockedError:
+            return BACKENDS["exact"](self._record, self._meta)
+
+    def _no_document(self, document: str) -> CollectionError:
+        return CollectionError(
+            f"collection {self._record.path.parent.name!r} has no document {document!r}",
+            hint="Its documents are: " + ", ".join(self.documents()[:10]),
+        )
+
+
+class CollectionRetriever:
+    """A collection as `core.protocols.Retriever`: blocking work goes to a thread."""
+
+    def __init__(self, collection: Collection, mode: SearchMode = "fused") -> None:
+        self.collection = collection
+        self.mode: SearchMode = mode
+
+    async def search(self, query: str, k: int) -> tuple[Passage, ...]:
+        """See `Retriever.search`."""
+        return await asyncio.to_thread(self.collection.search, query, k, self.mode)
+
+
+def _open_exact(record: Record, meta: Meta) -> VectorIndex:
+    chunks, matrix = record.matrix(meta)
+    return ExactIndex(chunks=chunks, matrix=matrix)
+
+
+def _open_chroma(record: Record, meta: Meta) -> VectorIndex:
+    from rag_adapt.retrieval.chroma import ChromaIndex
+
+    return ChromaIndex.open(record, meta)
+
+
+BACKENDS: Final[dict[str, Callable[[Record, Meta], VectorIndex]]] = {
+    "exact": _open_exact,
+    "chroma": _open_chroma,
+}
+_MODES: Final[dict[SearchMode, Callable[[Collection, str, int], Sequence[Neighbour]]]] = {
+    "dense": Collection._dense,
+    "lexical": Collection._lexical,
+    "fused": Collection._fused,
+}
+
+
+def _finished(record: Record, folder: Path) -> Meta:
+    meta = record.meta()
+    if meta is None:
+        raise CollectionError(
+            f"collection {folder.name!r} is not finished: its build is running or was interrupted",
+            hint=f"Wait for it, or go on with it: `rag-adapt index build {folder.name} DIR`.",
+        )
+    return meta
+
+
+def _check_embedder(meta: Meta, embedder: Embedder, folder: Path) -> None:
+    given = embedder.identity
+    if given.weights == meta.weights:
+        return
+    raise CollectionError(
+        f"collection {folder.name!r} was built with embedder {meta.embedder!r} (weights "
+        f"{meta.weights[:12]}), not with {given.name!r} (weights {given.weights[:12]})",
+        hint=f"Search it with `--embedder {meta.embedder}`, or build it again: "
+        f"`rag-adapt index build {folder.name} DIR --embedder {given.name}`.",
+    )
