@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from rag_adapt.bench.reference import NearestPool
 from rag_adapt.core.errors import PlanError
 from rag_adapt.core.protocols import Adapters, Retriever
 from rag_adapt.core.template import BARE, Template
 from rag_adapt.core.types import Example, Passage
 from rag_adapt.routes.adapt import Adapt
-from rag_adapt.routes.demonstrate import Demonstrate, NearestExamples
+from rag_adapt.routes.demonstrate import Demonstrate
 from rag_adapt.routes.retrieve import Oracle, Placebo, Retrieve, WholeCorpus
 from rag_adapt.routes.route import Route
 
@@ -39,7 +40,7 @@ class Parts:
     prompt: Template
     context: Template | None
     pool: tuple[Example, ...]
-    nearest: NearestExamples | None
+    nearest: NearestPool
     adapters: Adapters
     search: Search | None
     adapter: str | None
@@ -57,6 +58,8 @@ class ArmKind:
     adapter: bool = False
     control: bool = False
     """Controls are reported with intervals and never recommended."""
+    open_question: bool = True
+    """Whether it can answer a question that is no item of the skill."""
 
 
 def _search(parts: Parts) -> Search:
@@ -163,13 +166,18 @@ ARMS: Final[dict[str, ArmKind]] = {
         title="the rag template without passages", build=_closed_book, corpus=True, control=True
     ),
     "oracle": ArmKind(
-        title="the rag template with gold passages", build=_oracle, corpus=True, control=True
+        title="the rag template with gold passages",
+        build=_oracle,
+        corpus=True,
+        control=True,
+        open_question=False,
     ),
     "placebo": ArmKind(
         title="the rag template with another item's passages",
         build=_placebo_route,
         corpus=True,
         control=True,
+        open_question=False,
     ),
     "adapter-off": ArmKind(
         title="adapter loaded, base model answers", build=_adapter_off, adapter=True, control=True
@@ -177,11 +185,17 @@ ARMS: Final[dict[str, ArmKind]] = {
     "whole-corpus": ArmKind(
         title="every document in the prompt", build=_whole_corpus, corpus=True, control=True
     ),
-    "majority": ArmKind(title="the commonest training answer, no model", build=None, control=True),
+    "majority": ArmKind(
+        title="the commonest training answer, no model",
+        build=None,
+        control=True,
+        open_question=False,
+    ),
     "nearest-label": ArmKind(
         title="the answer of the nearest training item, no language model",
         build=None,
         control=True,
+        open_question=False,
     ),
 }
 MAIN_ARMS: Final = ("prompt", "rag", "lora", "rag+lora", "bare", "nearest-label")

@@ -3,6 +3,7 @@
 It does not know how anything is shown; it is handed tools, a plan and a place for the record.
 """
 
+import asyncio
 import os
 import platform
 import sys
@@ -31,7 +32,7 @@ class Finished:
     report: Report
 
 
-async def run_experiment(
+def run_experiment(
     plan: Plan,
     tools: Tools,
     *,
@@ -57,15 +58,15 @@ async def run_experiment(
         fingerprint=asdict(fingerprint),
     )
     prepared: list[Prepared] = []
-    with RunWriter(folder) as writer:
+    with RunWriter(folder) as writer, asyncio.Runner() as runner:
         done = {row.key for row in folder.rows()}
         for skill in plan.skills:
-            ready = await prepare(skill, plan, tools, progress)
+            ready = prepare(skill, plan, tools, runner=runner, progress=progress)
             prepared.append(ready)
             questions = interleave(
                 ready.routes, ready.items, repeats=plan.repeats, seed=plan.seed, gold=ready.gold
             )
-            await run_questions(
+            asking = run_questions(
                 questions,
                 judge=ready.judge,
                 engine=tools.engine,
@@ -75,6 +76,7 @@ async def run_experiment(
                 concurrency=concurrency,
                 progress=progress,
             )
+            runner.run(asking)
         report = build_report(
             folder.rows(),
             skills=[skill.name for skill in plan.skills],

@@ -35,6 +35,7 @@ class Plan:
     """Answers per arm that are asked one at a time, for the latency figures."""
     top_k: int = 4
     search_mode: str = "fused"
+    embedder: str = "default"
 
     def sampling(self, skill: Skill, repeat: int) -> Sampling:
         """The same for all arms of a skill; the seed differs by repeat alone."""
@@ -57,7 +58,7 @@ class Plan:
             "seed": self.seed,
             "temperature": self.temperature,
             "latency_items": self.latency_items,
-            "retrieval": [self.top_k, self.search_mode],
+            "retrieval": [self.top_k, self.search_mode, self.embedder],
             "model": [fingerprint.engine, fingerprint.weights, fingerprint.dtype],
             "deterministic": fingerprint.deterministic,
         }

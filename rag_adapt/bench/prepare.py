@@ -1,12 +1,14 @@
 """Makes one skill ready: its test items, what routes may learn from, its parts, its routes.
 
+Indexing and training block, outside of any event loop, so that Ctrl-C stops them at once.
 It does not know which engine, store or embedder it is handed, and it never shows a test item to
 anything that learns.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rag_adapt.bench.arms import ARMS, Parts, Search
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
@@ -51,7 +53,7 @@ class Tools:
     embedder: Embeds
     index: Callable[[Skill, Plan, Progress], Indexed]
     train: Callable[[Skill, Sequence[Item], Plan, Progress], Trained]
-    prove: Callable[[str], Awaitable[Proof]]
+    prove: Callable[[str], Coroutine[Any, Any, Proof]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,47 +71,30 @@ class Prepared:
     collection: CollectionFigures | None
 
 
-async def prepare(skill: Skill, plan: Plan, tools: Tools, progress: Progress) -> Prepared:
+def prepare(
+    skill: Skill, plan: Plan, tools: Tools, *, runner: asyncio.Runner, progress: Progress
+) -> Prepared:
     """Index, train and prove what the plan's arms need, then build their routes."""
     items = choose_items(skill.items_of("test"), plan.items, plan.seed)
     learn = choose_examples(skill.items_of("train"), plan.examples, plan.seed)
-    examples = tuple(Example(input=item.input, output=item.targets[0]) for item in learn)
     kinds = [ARMS[arm] for arm in plan.arms]
-    wants_corpus = any(kind.corpus for kind in kinds) and skill.corpus is not None
-    indexed = tools.index(skill, plan, progress) if wants_corpus else None
-    adapter, unproven = None, None
+    indexed, adapter, unproven = None, None, None
+    if skill.corpus is not None and any(kind.corpus for kind in kinds):
+        indexed = tools.index(skill, plan, progress)
     if any(kind.adapter for kind in kinds):
-        adapter, unproven = await _adapter(skill, learn, plan, tools, progress)
-    pool = NearestPool(examples, tools.embedder)
-    parts = Parts(
-        prompt=skill.templates["prompt"],
-        context=skill.templates.get("context"),
-        pool=examples,
-        nearest=pool,
-        adapters=tools.adapters,
-        search=None if indexed is None else indexed.search,
-        adapter=None if adapter is None else adapter.version,
-        other_inputs=other_inputs(items),
-    )
+        adapter, unproven = _adapter(skill, learn, plan, tools, runner, progress)
+    parts = _parts(skill, items, learn, tools, indexed, adapter)
     documents = () if indexed is None else indexed.search.documents
     gold = {item.id: gold_passages(item, documents) for item in items if item.gold}
-    routes: dict[str, Answers] = {}
-    reasons: dict[str, str] = {}
-    for arm in plan.arms:
-        reason = _reason(arm, parts, unproven, has_gold=len(gold) == len(items))
-        if reason is not None:
-            reasons[arm] = reason
-            continue
-        build = ARMS[arm].build
-        routes[arm] = (
-            Reference(name=arm, examples=examples, pool=pool)
-            if build is None
-            else build(arm, parts)
-        )
+    reasons = {
+        arm: reason
+        for arm in plan.arms
+        if (reason := _reason(arm, parts, unproven, has_gold=len(gold) == len(items))) is not None
+    }
     return Prepared(
         skill=skill,
         items=items,
-        routes=routes,
+        routes={arm: _route(arm, parts) for arm in plan.arms if arm not in reasons},
         reasons=reasons,
         judge=_judge(skill, plan),
         gold=gold,
@@ -118,14 +103,46 @@ async def prepare(skill: Skill, plan: Plan, tools: Tools, progress: Progress) ->
     )
 
 
-async def _adapter(
-    skill: Skill, learn: Sequence[Item], plan: Plan, tools: Tools, progress: Progress
+def _parts(
+    skill: Skill,
+    items: Sequence[Item],
+    learn: Sequence[Item],
+    tools: Tools,
+    indexed: Indexed | None,
+    adapter: AdapterFigures | None,
+) -> Parts:
+    examples = tuple(Example(input=item.input, output=item.targets[0]) for item in learn)
+    return Parts(
+        prompt=skill.prompt,
+        context=skill.context,
+        pool=examples,
+        nearest=NearestPool(examples, tools.embedder),
+        adapters=tools.adapters,
+        search=None if indexed is None else indexed.search,
+        adapter=None if adapter is None else adapter.version,
+        other_inputs=other_inputs(items),
+    )
+
+
+def _route(arm: str, parts: Parts) -> Answers:
+    build = ARMS[arm].build
+    if build is None:
+        return Reference(name=arm, examples=parts.pool, pool=parts.nearest)
+    return build(arm, parts)
+
+
+def _adapter(
+    skill: Skill,
+    learn: Sequence[Item],
+    plan: Plan,
+    tools: Tools,
+    runner: asyncio.Runner,
+    progress: Progress,
 ) -> tuple[AdapterFigures | None, str | None]:
     """The adapter, and why its arms may not be scored (None if they may)."""
     try:
         trained = tools.train(skill, learn, plan, progress)
-        await tools.adapters.ensure_loaded(trained.version)
-        proof = await tools.prove(trained.version)
+        proof = runner.run(_load_and_prove(trained.version, tools))
     except RagAdaptError as error:
         return None, f"not measured: {error.fact}"
     figures = AdapterFigures(
@@ -136,6 +153,11 @@ async def _adapter(
         proven=proof.proven,
     )
     return figures, None if proof.proven else f"not measured: {proof.reason}"
+
+
+async def _load_and_prove(version: str, tools: Tools) -> Proof:
+    await tools.adapters.ensure_loaded(version)
+    return await tools.prove(version)
 
 
 def _reason(arm: str, parts: Parts, unproven: str | None, *, has_gold: bool) -> str | None:

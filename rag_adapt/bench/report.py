@@ -45,7 +45,8 @@ class CollectionFigures(_Model):
     name: str
     documents: int
     chunks: int
-    seconds: float
+    seconds: float | None
+    """Null where it was built before."""
     bytes: int
 
 

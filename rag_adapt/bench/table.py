@@ -94,7 +94,7 @@ def _notes(arms: Sequence[ArmReport]) -> list[str]:
     if collection is not None:
         notes.append(
             f"collection {collection.name}: {collection.documents} documents, "
-            f"{collection.chunks} chunks, {collection.seconds:.1f} s, "
+            f"{collection.chunks} chunks, {_built(collection.seconds)}, "
             f"{collection.bytes / 1e6:.1f} MB"
         )
     if any(a.failures for a in arms):
@@ -105,6 +105,10 @@ def _notes(arms: Sequence[ArmReport]) -> list[str]:
             "cached: these answers were kept from an earlier run, and are no latency measurement"
         )
     return notes
+
+
+def _built(seconds: float | None) -> str:
+    return "built before" if seconds is None else f"built in {seconds:.1f} s"
 
 
 def percent(value: float | None) -> str:

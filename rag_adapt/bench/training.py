@@ -1,0 +1,93 @@
+"""Gets a skill's adapter: the one that this very plan made before, or a new one.
+
+It does not know how training works, and it is only ever handed training items.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rag_adapt.adapters.card import Card
+from rag_adapt.adapters.examples import training_rows
+from rag_adapt.adapters.store import AdapterStore
+from rag_adapt.adapters.train import Base, TrainPlan, items_hash, train
+from rag_adapt.bench.plan import Plan
+from rag_adapt.bench.prepare import Trained
+from rag_adapt.core.protocols import Progress
+from rag_adapt.core.types import Item
+from rag_adapt.models.chat import ChatFormat
+from rag_adapt.skills.skill import Skill, only_training
+
+
+def get_adapter(
+    skill: Skill,
+    learn: Sequence[Item],
+    plan: Plan,
+    *,
+    base: Base,
+    chat: ChatFormat,
+    store: AdapterStore,
+    progress: Progress,
+) -> Trained:
+    """The adapter for this skill and plan; trained only if no stored card says it was.
+
+    Raises:
+        SkillError: an item of another split was handed over.
+        AdapterError: it could not be trained.
+    """
+    wanted = train_plan(skill, learn, plan)
+    card = find_trained(wanted, base=base, chat=chat, store=store)
+    if card is None:
+        card = train(wanted, base=base, chat=chat, store=store, progress=progress)
+    return Trained(
+        version=card.version,
+        examples=card.examples,
+        seconds=card.seconds,
+        bytes=card.size_bytes,
+    )
+
+
+def train_plan(skill: Skill, learn: Sequence[Item], plan: Plan) -> TrainPlan:
+    """What to train: the prompt template, the training items, the dev items for code length."""
+    handed = only_training(learn, purpose="training")
+    return TrainPlan(
+        name=skill.name,
+        skill=skill.name,
+        skill_hash=skill.data_hash,
+        template_hash=skill.prompt.hash,
+        rows=training_rows(handed, skill.prompt, labels=skill.labels),
+        dev=training_rows(skill.dev_items, skill.prompt, labels=skill.labels),
+        rank=plan.rank,
+        alpha=2 * plan.rank,
+        learning_rate=plan.learning_rate,
+        epochs=plan.epochs,
+        seed=plan.seed,
+    )
+
+
+def find_trained(
+    plan: TrainPlan, *, base: Base, chat: ChatFormat, store: AdapterStore
+) -> Card | None:
+    """The card of an adapter that this plan made, or None."""
+    wanted = {
+        "name": plan.name,
+        "skill_hash": plan.skill_hash,
+        "items_hash": items_hash(plan.rows),
+        "weights_hash": base.weights_hash,
+        "chat_template_hash": chat.template_hash,
+        "template_hash": plan.template_hash,
+        "with_context": plan.with_context,
+    }
+    settings: dict[str, Any] = {
+        "rank": plan.rank,
+        "alpha": plan.alpha,
+        "learning_rate": plan.learning_rate,
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_size,
+        "seed": plan.seed,
+        "dtype": base.dtype,
+    }
+    for card in store.list():
+        same = all(getattr(card, key) == value for key, value in wanted.items())
+        if same and all(getattr(card.settings, key) == value for key, value in settings.items()):
+            return card
+    return None

@@ -1,0 +1,330 @@
+"""The composition root: settings in, live services out; the only place that picks classes.
+
+It does not know commands or how anything is shown.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_adapt.adapters.store import AdapterStore
+from rag_adapt.core.errors import AdapterError, PlanError
+from rag_adapt.core.protocols import Adapters, Engine, Progress, Retriever, Silent
+from rag_adapt.core.trace import Answer, Failure
+from rag_adapt.core.types import AdapterRef, Draft, Passage
+from rag_adapt.models.files import ModelFiles
+from rag_adapt.models.resolve import resolve_model
+from rag_adapt.settings import Settings
+from rag_adapt.skills.load import bundled_names, find_skill
+from rag_adapt.skills.skill import Skill
+
+if TYPE_CHECKING:
+    from rag_adapt.bench.experiment import Finished
+    from rag_adapt.bench.plan import Plan
+    from rag_adapt.bench.prepare import Indexed, Tools, Trained
+    from rag_adapt.bench.proof import Proof
+    from rag_adapt.engines.embedded import EmbeddedEngine
+    from rag_adapt.models.loading import LoadedModel
+    from rag_adapt.retrieval.collection import Collection
+    from rag_adapt.retrieval.protocols import Embedder
+
+HASHING = "hashing"
+"""The embedder that needs no model."""
+
+
+def embedder(settings: Settings) -> "Embedder":
+    """The embedder of the settings; its vectors are cached by content under the home."""
+    from rag_adapt.retrieval.embed import CachedEmbedder, HashingEmbedder, open_embedder
+
+    cache = settings.home / "cache" / "embeddings.db"
+    if settings.embedder == HASHING:
+        return CachedEmbedder(HashingEmbedder(), path=cache)
+    files = resolve_model(settings.embedder, home=settings.home, kind="embedder")
+    return open_embedder(files, device=settings.device, cache_path=cache)
+
+
+def language_files(settings: Settings, progress: Progress | None = None) -> ModelFiles:
+    """The language model's files; converted first where that is needed."""
+    shown = progress or Silent()
+    return resolve_model(settings.model, home=settings.home, kind="language", progress=shown)
+
+
+def language_model(settings: Settings, progress: Progress | None = None) -> "LoadedModel":
+    """The language model in memory."""
+    from rag_adapt.models.loading import load_language_model
+
+    files = language_files(settings, progress)
+    return load_language_model(files, device=settings.device, deterministic=settings.deterministic)
+
+
+def adapter_store(settings: Settings) -> AdapterStore:
+    """The adapters of this home."""
+    return AdapterStore(settings.home)
+
+
+def embedded_engine(settings: Settings, progress: Progress | None = None) -> "EmbeddedEngine":
+    """The engine in this process, model loaded."""
+    from rag_adapt.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(language_model(settings, progress))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What a command works with; `close` ends threads and files."""
+
+    settings: Settings
+    engine: Engine
+    """With the answer cache in front."""
+    adapters: Adapters
+    embedder: "Embedder"
+    train: "Callable[[Skill, Sequence[Any], Plan, Progress], Trained]"
+    prove: "Callable[[str], Coroutine[Any, Any, Proof]]"
+    close: Callable[[], None]
+
+    def tools(self) -> "Tools":
+        """As the benchmark wants them."""
+        from rag_adapt.bench.prepare import Tools
+
+        return Tools(
+            engine=self.engine,
+            adapters=self.adapters,
+            embedder=self.embedder,
+            index=lambda skill, plan, progress: _index(self, skill, plan, progress),
+            train=self.train,
+            prove=self.prove,
+        )
+
+
+def services(settings: Settings, progress: Progress) -> Services:
+    """Build what the settings name."""
+    return ENGINES[settings.engine](settings, progress)
+
+
+def _embedded(settings: Settings, progress: Progress) -> Services:
+    from rag_adapt.adapters.train import Base
+    from rag_adapt.bench.proof import prove
+    from rag_adapt.bench.training import get_adapter
+    from rag_adapt.engines.cached import CachedEngine
+    from rag_adapt.engines.embedded import EmbeddedEngine
+    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+
+    loaded = language_model(settings, progress)
+    engine = EmbeddedEngine(loaded)
+    store = adapter_store(settings)
+    base = Base(
+        name=settings.model,
+        path=loaded.files.path,
+        weights_hash=loaded.files.weights,
+        device=loaded.device,
+        dtype="float32" if loaded.dtype == "float32" else "bfloat16",
+    )
+
+    def lookup(version: str) -> AdapterRef:
+        store.check_base(version, loaded.files.weights)
+        return store.get(version)
+
+    cached = CachedEngine(engine, settings.home / "cache")
+
+    def close() -> None:
+        cached.close()
+        engine.close()
+
+    return Services(
+        settings=settings,
+        engine=cached,
+        adapters=EmbeddedAdapters(engine, lookup),
+        embedder=embedder(settings),
+        train=lambda skill, learn, plan, shown: get_adapter(
+            skill, learn, plan, base=base, chat=loaded.chat, store=store, progress=shown
+        ),
+        prove=lambda version: prove(version, store=store, engine=engine, chat=loaded.chat),
+        close=close,
+    )
+
+
+def _remote(settings: Settings, progress: Progress) -> Services:
+    from rag_adapt.engines.cached import CachedEngine
+    from rag_adapt.engines.remote import RemoteEngine
+
+    key = settings.api_key
+    engine = RemoteEngine(
+        settings.model,
+        api_base=settings.api_base,
+        api_key=None if key is None else key.get_secret_value(),
+        timeout=settings.timeout,
+    )
+    return _untrained(settings, CachedEngine(engine, settings.home / "cache"))
+
+
+def _scripted(settings: Settings, progress: Progress) -> Services:
+    from rag_adapt.engines.cached import CachedEngine
+    from rag_adapt.engines.scripted import ScriptedEngine
+
+    return _untrained(settings, CachedEngine(ScriptedEngine(), settings.home / "cache"))
+
+
+def _untrained(settings: Settings, engine: Any) -> Services:
+    """Services around an engine whose weights are not ours to adapt."""
+    from rag_adapt.engines.scripted import ScriptedAdapters
+
+    def refuse(*_: Any) -> "Trained":
+        raise AdapterError(
+            f"adapters cannot be trained for the {settings.engine} engine",
+            hint="Use `--engine embedded`, or leave out the arms lora and rag+lora.",
+        )
+
+    async def unproven(version: str) -> "Proof":
+        from rag_adapt.bench.proof import Proof
+
+        return Proof(proven=False, checks=(), reason=f"{version} cannot be proven on this engine")
+
+    return Services(
+        settings=settings,
+        engine=engine,
+        adapters=ScriptedAdapters(),
+        embedder=embedder(settings),
+        train=refuse,
+        prove=unproven,
+        close=engine.close,
+    )
+
+
+ENGINES: "dict[str, Callable[[Settings, Progress], Services]]" = {
+    "embedded": _embedded,
+    "remote": _remote,
+    "scripted": _scripted,
+}
+
+
+def plan(settings: Settings, *, skills: Sequence[str], arms: str, **choices: Any) -> "Plan":
+    """A benchmark's plan; no skill named means all bundled ones.
+
+    Raises:
+        PlanError: an arm is unknown, or a skill is named twice.
+        SkillError: a skill is unknown or its folder is wrong.
+    """
+    from rag_adapt.bench.arms import parse_arms
+    from rag_adapt.bench.plan import Plan
+
+    names = list(skills) or sorted(bundled_names())
+    found = tuple(find_skill(name, settings.home) for name in names)
+    if len({skill.name for skill in found}) < len(found):
+        raise PlanError(f"a skill is named twice: {', '.join(names)}", hint="Name each skill once.")
+    return Plan(
+        skills=found,
+        arms=parse_arms(arms),
+        top_k=settings.top_k,
+        search_mode=settings.retriever or settings.search_mode,
+        embedder=settings.embedder,
+        **choices,
+    )
+
+
+def bench(
+    settings: Settings, plan: "Plan", *, out: Path | None, command: str, progress: Progress
+) -> "Finished":
+    """Run a plan to its report."""
+    from rag_adapt.bench.experiment import run_experiment
+
+    live = services(settings, progress)
+    try:
+        return run_experiment(
+            plan,
+            live.tools(),
+            runs=settings.home / "runs",
+            out=out,
+            command=command,
+            concurrency=settings.concurrency,
+            progress=progress,
+        )
+    finally:
+        live.close()
+
+
+def answer(
+    settings: Settings, question: str, *, skill: str, route: str, progress: Progress
+) -> Answer | Failure:
+    """Answer one question through one route; trains or indexes first what the route needs.
+
+    Raises:
+        PlanError: the route is unknown, a reference, or cannot be built for this skill.
+    """
+    from rag_adapt.bench.arms import ARMS
+    from rag_adapt.bench.prepare import prepare
+    from rag_adapt.routes.route import Route
+
+    wanted = plan(settings, skills=[skill], arms=route)
+    routes = ", ".join(name for name, kind in ARMS.items() if kind.open_question)
+    if len(wanted.arms) != 1 or not ARMS[wanted.arms[0]].open_question:
+        raise PlanError(
+            f"route {route!r} does not answer an open question", hint=f"Use --route with: {routes}"
+        )
+    live = services(settings, progress)
+    try:
+        with asyncio.Runner() as runner:
+            ready = prepare(
+                wanted.skills[0], wanted, live.tools(), runner=runner, progress=progress
+            )
+            built = ready.routes.get(route)
+            if not isinstance(built, Route):
+                raise PlanError(
+                    f"route {route!r} of skill {skill!r} cannot answer: {ready.reasons[route]}",
+                    hint=f"Choose another route: {routes}",
+                )
+            draft = Draft(item_id="question", input=question, labels=ready.skill.labels)
+            return runner.run(
+                built.answer(draft, engine=live.engine, sampling=ready.judge.sampling[0])
+            )
+    finally:
+        live.close()
+
+
+def _index(live: Services, skill: Skill, plan: "Plan", progress: Progress) -> "Indexed":
+    """A skill's documents as a collection, built or brought up to date, ready to be asked."""
+    from rag_adapt.bench.arms import Search
+    from rag_adapt.bench.prepare import Indexed
+    from rag_adapt.bench.report import CollectionFigures
+    from rag_adapt.retrieval.build import build_collection
+    from rag_adapt.retrieval.collection import Collection, collection_folder
+
+    assert skill.corpus is not None  # the benchmark asks only for skills with documents
+    name = f"skill-{skill.name}"[:48]
+    folder = collection_folder(live.settings.indexes, name)
+    built = build_collection(folder, skill.corpus, live.embedder, progress=progress)
+    collection = Collection.open(folder, live.embedder)
+    identity = f"{name}@{collection.content_hash}"
+    search = Search(
+        collection=identity,
+        mode=plan.search_mode,
+        k=plan.top_k,
+        retriever=_retriever(live.settings, collection),
+        documents=_documents(collection),
+    )
+    figures = CollectionFigures(
+        name=identity,
+        documents=built.documents,
+        chunks=built.chunks,
+        seconds=None if built.unchanged else built.seconds,
+        bytes=built.bytes,
+    )
+    return Indexed(search=search, figures=figures)
+
+
+def _retriever(settings: Settings, collection: "Collection") -> Retriever:
+    from rag_adapt.retrieval.collection import CollectionRetriever
+
+    if settings.retriever is None:
+        return CollectionRetriever(collection, settings.search_mode)
+    from rag_adapt.retrieval.langchain_retriever import load_retriever
+
+    return load_retriever(settings.retriever)
+
+
+def _documents(collection: "Collection") -> tuple[Passage, ...]:
+    texts = {name: collection.text(name) for name in collection.documents()}
+    return tuple(
+        Passage(document=name, start=0, end=len(text), text=text) for name, text in texts.items()
+    )
