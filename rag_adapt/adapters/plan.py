@@ -1,0 +1,130 @@
+"""What to train an adapter on and how, decided and checked before any weights are loaded.
+
+It does not know models or tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rag_adapt.adapters.check import RANKS
+from rag_adapt.adapters.examples import TrainingRow, refuse_test, training_rows
+from rag_adapt.adapters.store import check_name
+from rag_adapt.core.errors import AdapterError
+from rag_adapt.core.types import Item, Passage, content_hash
+from rag_adapt.skills.skill import Skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainPlan:
+    """One training.
+
+    Raises:
+        AdapterError: at construction, if a value is out of range, there is nothing to train on,
+            or a row belongs to the test split.
+    """
+
+    name: str
+    skill: str
+    skill_hash: str
+    """Content hash of the skill's data."""
+    template_hash: str
+    """Of the prompt template that rendered the rows."""
+    rows: tuple[TrainingRow, ...]
+    """Each pass goes through them in a seeded order of its own."""
+    dev: tuple[TrainingRow, ...] = ()
+    """For the held-out code length and the probe; never trained on."""
+    with_context: bool = False
+    """Whether the rows carry retrieved passages."""
+    rank: int = 8
+    alpha: int = 16
+    learning_rate: float = 5e-4
+    """Constant."""
+    epochs: int = 1
+    batch_size: int = 4
+    """Rows per optimizer step."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        refuse_test([(row.item_id, row.split) for row in (*self.rows, *self.dev)])
+        if not self.rows:
+            raise AdapterError(
+                f"there is nothing to train adapter {self.name!r} on",
+                hint="Use --examples 1 or more, and see `rag-adapt skills check SKILL`: the skill "
+                "needs items with split train.",
+            )
+        if self.rank not in RANKS:
+            raise AdapterError(
+                f"rank {self.rank!r} is not one that servers accept",
+                hint=f"Use --rank with one of {', '.join(map(str, RANKS))}.",
+            )
+        for name in ("epochs", "batch_size", "alpha"):
+            if getattr(self, name) < 1:
+                raise AdapterError(
+                    f"{name} is {getattr(self, name)!r}", hint=f"Use at least 1 for {name}."
+                )
+        if not 0 < self.learning_rate <= 0.1:
+            raise AdapterError(
+                f"learning rate {self.learning_rate!r} is outside (0, 0.1]",
+                hint="Use --lr between 1e-4 and 1e-3.",
+            )
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        return self.epochs * -(-len(self.rows) // self.batch_size)
+
+    @property
+    def items_hash(self) -> str:
+        """Content hash of the ids of the training items, in order."""
+        return content_hash([row.item_id for row in self.rows])
+
+
+def plan_for(
+    skill: Skill,
+    items: Sequence[Item],
+    *,
+    name: str | None = None,
+    passages: Mapping[str, tuple[Passage, ...]] | None = None,
+    rank: int = 8,
+    learning_rate: float = 5e-4,
+    epochs: int = 1,
+    batch_size: int = 4,
+    seed: int = 0,
+) -> TrainPlan:
+    """Train on these items of a skill, by its template `prompt`, or `context` with passages.
+
+    Args:
+        skill: Its dev items measure the held-out code length and make the probe.
+        items: Training items, in order; see `examples.pick`.
+        name: Of the adapter; default the skill's.
+        passages: What retrieval found for each item id, dev items included: an adapter trained
+            with context.
+        rank: The scale alpha is twice the rank.
+        learning_rate: Constant.
+        epochs: Passes over the items.
+        batch_size: Items per optimizer step.
+        seed: Of the start and of the order.
+
+    Raises:
+        AdapterError: a test item was handed in, or a value is out of range.
+        KeyError: passages were given and the skill has no template `context`.
+    """
+    template = skill.templates["prompt" if passages is None else "context"]
+    used = {item.id for item in items}
+    dev = [item for item in skill.items_of("dev") if item.id not in used]
+    return TrainPlan(
+        name=name or skill.name,
+        skill=skill.name,
+        skill_hash=skill.data_hash,
+        template_hash=template.hash,
+        rows=training_rows(items, template, labels=skill.labels, passages=passages),
+        dev=training_rows(dev, template, labels=skill.labels, passages=passages),
+        with_context=passages is not None,
+        rank=rank,
+        alpha=2 * rank,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+    )

@@ -1,0 +1,122 @@
+"""Computes a probe: what base and adapter say about a few prompts, in a plain forward pass.
+
+It does not know training or the store. Nothing of training's packing is used here: these are the
+figures of the libraries themselves, row by row, as a server should reproduce them.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rag_adapt.adapters.pack import TokenRow
+from rag_adapt.adapters.probe import NEW_TOKENS, PROMPTS, Probe, ProbePrompt
+from rag_adapt.models.loading import LoadedModel
+
+if TYPE_CHECKING:
+    import torch
+
+Ids = Sequence[int]
+
+
+def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) -> Probe:
+    """Continue the first prompts greedily and note the log-probabilities of what came.
+
+    Args:
+        peft: The trained `peft.PeftModel`; its adapter is active.
+        rows: By item id; the answers are not used.
+        base: What the adapter was trained on.
+    """
+    import torch
+
+    peft.eval()
+    chosen = list(islice(rows.items(), PROMPTS))
+    prompts = [row.prompt for _, row in chosen]
+    with torch.inference_mode():
+        continued = [continuation(peft, prompt, base.chat.stop_ids) for prompt in prompts]
+        asked = list(zip(prompts, continued, strict=True))
+        adapter = [logprobs_of(peft, [pair])[0] for pair in asked]
+        together = logprobs_of(peft, asked)
+        with peft.disable_adapter():
+            plain = [logprobs_of(peft, [pair])[0] for pair in asked]
+    moved = [
+        abs(one - other)
+        for alone, mixed in zip(adapter, together, strict=True)
+        for one, other in zip(alone, mixed, strict=True)
+    ]
+    return Probe(
+        weights_hash=base.files.weights,
+        chat_template_hash=base.chat.template_hash,
+        dtype=base.dtype,
+        noise=sum(moved) / len(moved),
+        prompts=tuple(
+            ProbePrompt(
+                item=item,
+                prompt_ids=tuple(row.prompt),
+                continuation_ids=tuple(continued[place]),
+                base=plain[place],
+                adapter=adapter[place],
+            )
+            for place, (item, row) in enumerate(chosen)
+        ),
+    )
+
+
+def continuation(model: Any, prompt: Ids, stop_ids: Ids) -> list[int]:
+    """The greedy answer, at most `NEW_TOKENS` long, with the token that ends it."""
+    import torch
+
+    ids = torch.tensor([list(prompt)], device=model.device)
+    generated = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        eos_token_id=list(stop_ids),
+        pad_token_id=stop_ids[0],
+    )
+    answer: list[int] = generated[0, ids.shape[1] :].tolist()
+    return answer
+
+
+def logprobs_of(model: Any, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, ...]]:
+    """Log-probabilities of continuations, computed in one right-padded batch.
+
+    Args:
+        model: A causal language model.
+        pairs: Prompt and continuation tokens of each row.
+
+    Returns:
+        One tuple per row, one natural logarithm per continuation token; the softmax is computed
+        in float32.
+    """
+    import torch
+
+    longest = max(len(prompt) + len(answer) for prompt, answer in pairs)
+    ids = torch.zeros((len(pairs), longest), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, (prompt, answer) in enumerate(pairs):
+        tokens = [*prompt, *answer]
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(tokens)] = 1
+    needed = longest - min(len(prompt) for prompt, _ in pairs) + 1
+    logits = model(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        logits_to_keep=needed,
+        use_cache=False,
+    ).logits
+    return [
+        _chosen(logits[row], answer, first=len(prompt) - 1 - (longest - needed))
+        for row, (prompt, answer) in enumerate(pairs)
+    ]
+
+
+def _chosen(logits: "torch.Tensor", answer: Ids, *, first: int) -> tuple[float, ...]:
+    import torch
+
+    scores = torch.log_softmax(logits[first : first + len(answer)].float(), dim=-1)
+    picked = scores[torch.arange(len(answer)), torch.tensor(list(answer))]
+    return tuple(picked.tolist())
