@@ -13,13 +13,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bundled_skills import manual, orders, sentiment, support
+from benchmarks.bundled_skills import antonyms, manual, orders, support
 from benchmarks.bundled_skills.writing import Skill
 
 MAKERS: Mapping[str, Callable[[], Skill]] = {
+    "antonyms": antonyms.make,
     "orders": orders.make,
     "manual": manual.make,
-    "sentiment": sentiment.make,
     "support": support.make,
 }
 BUNDLED = Path(__file__).parents[2] / "rag_adapt" / "skills" / "bundled"

@@ -27,6 +27,9 @@ from benchmarks.bundled_skills.writing import (
 SEED = 17
 FACTS = table("manual_facts")
 PROSE = table("manual_pages")
+MORE = table("manual_more")
+COMPARED = ("width", "height", "shelves", "power", "noise")
+"""Attributes of the overview that the page on choosing a model states once more."""
 MODELS: Sequence[str] = tuple(PROSE["models"])
 ATTRIBUTES: Mapping[Split, int] = {"test": 30, "dev": 12}
 """Attributes (not facts) of these splits; the rest is trained on. No attribute is in two."""
@@ -113,12 +116,25 @@ def _card() -> Card:
 
 
 def _documents(rng: random.Random, facts: Sequence[Fact]) -> dict[str, str]:
-    pages = {f"{name}.md": text for name, text in PROSE["shared"].items()}
+    pages = {f"{name}.md": text for name, text in (PROSE["shared"] | MORE["shared"]).items()}
+    pages["choosing.md"] = pages["choosing.md"].replace("<comparison>", _comparison(facts))
+    pages |= {f"{model}-letters.md".lower(): text for model, text in MORE["letters"].items()}
     for position, model in enumerate(MODELS):
         for page in FACTS:
             own = [fact for fact in facts if (fact.model, fact.page) == (model, page)]
             pages[f"{model}-{page}.md".lower()] = _page(rng, position, own)
     return pages
+
+
+def _comparison(facts: Sequence[Fact]) -> str:
+    """One line for each model, its figures marked one by one."""
+    lines = []
+    for model in MODELS:
+        own = {f.attribute: f for f in facts if (f.model, f.page) == (model, "overview")}
+        told = [own[name] for name in COMPARED]
+        said = [f"{fact.entry()['row'].lower()} {mark(fact.key(), fact.value)}" for fact in told]
+        lines.append(f"- **{model}**, {PROSE['models'][model]}: {', '.join(said)}.")
+    return "\n".join(lines)
 
 
 def _page(rng: random.Random, position: int, facts: Sequence[Fact]) -> str:
