@@ -183,13 +183,20 @@ def json_object(line: bytes) -> dict[str, Any]:
 
 
 def documents_of(corpus: Path) -> dict[str, Path]:
-    """The corpus's documents by their path inside it (with forward slashes), sorted."""
+    """The corpus's documents by their path inside it (with forward slashes), sorted.
+
+    Hidden files, and whatever lies in hidden folders, are no documents.
+    """
     found = {
         path.relative_to(corpus).as_posix(): path
         for path in corpus.rglob("*")
         if path.suffix.lower() in DOCUMENT_ENDINGS and path.is_file()
     }
-    return dict(sorted(found.items()))
+    return {
+        name: path
+        for name, path in sorted(found.items())
+        if not any(part.startswith(".") for part in name.split("/"))
+    }
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
