@@ -256,13 +256,13 @@ def find_run(runs: Path, name: str) -> RunFolder:
     Raises:
         RunNotFoundError: none or several match.
     """
-    if (Path(name) / HEADER).is_file():
-        return RunFolder(path=Path(name))
     known = list_runs(runs)
     found = known[:1] if name == "last" else [r for r in known if r.path.name.startswith(name)]
     exact = [r for r in found if r.path.name == name]
     if len(exact or found) == 1:
         return (exact or found)[0]
+    if not found and (Path(name) / HEADER).is_file():
+        return RunFolder(path=Path(name))
     raise RunNotFoundError(
         f"{len(found)} runs match {name!r}",
         hint="See `rag-adapt runs list`; name one of them, its folder, or `last`.",
