@@ -87,7 +87,7 @@ def test_help_imports_nothing_heavy() -> None:
         f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)), file=sys.stderr);"
         "raise SystemExit(code)"
     )
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0
