@@ -216,6 +216,11 @@ def test_manual_asks_for_an_attribute_in_one_split_only() -> None:
     assert max(Counter(pair[:2] for pair in pairs).values()) == 1
 
 
+def test_manual_asks_for_each_test_attribute_of_one_model_only() -> None:
+    pairs = {tuple(item["tags"]) for item in of_split("manual", "test")}
+    assert max(Counter((page, attribute) for page, _, attribute in pairs).values()) == 1
+
+
 def test_manual_siblings_differ_in_every_value() -> None:
     for name, values in facts().items():
         numbers = {squad(re.sub(r"^([\d.]+) .*", r"\1", value)) for value in values}
