@@ -1,17 +1,34 @@
 """What to train an adapter on and how, decided and checked before any weights are loaded.
 
-It does not know models or tokens.
+It does not know tokens or how training works.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from rag_adapt.adapters.card import DType
 from rag_adapt.adapters.check import RANKS
 from rag_adapt.adapters.examples import TrainingRow, refuse_test, training_rows
 from rag_adapt.adapters.store import check_name
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import Item, Passage, content_hash
 from rag_adapt.skills.skill import Skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The model to adapt."""
+
+    name: str
+    """As the user gave it."""
+    path: Path
+    """Folder with weights and tokenizer."""
+    weights_hash: str
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    dtype: DType = "bfloat16"
+    """What is computed in: `bfloat16` where the device has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +91,10 @@ class TrainPlan:
         """Optimizer steps."""
         return self.epochs * -(-len(self.rows) // self.batch_size)
 
-    @property
-    def items_hash(self) -> str:
-        """Content hash of the ids of the training items, in order."""
-        return content_hash([row.item_id for row in self.rows])
+
+def items_hash(rows: Sequence[TrainingRow]) -> str:
+    """Content hash of the ids of training items, in order."""
+    return content_hash([row.item_id for row in rows])
 
 
 def plan_for(

@@ -16,7 +16,7 @@ from rag_adapt.adapters.check import WEIGHTS_FILE
 from rag_adapt.adapters.examples import TrainingRow
 from rag_adapt.adapters.memory import PeakMemory
 from rag_adapt.adapters.pack import TokenRow
-from rag_adapt.adapters.plan import TrainPlan
+from rag_adapt.adapters.plan import Base, TrainPlan, items_hash
 from rag_adapt.adapters.probe import PROBE_FILE
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError
@@ -25,6 +25,7 @@ from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.loading import Device, LoadedModel, load_language_model
 
+__all__ = ["Base", "TrainPlan", "items_hash", "train"]
 LIBRARIES: Final = ("peft", "safetensors", "torch", "transformers")
 DEV_LIMIT: Final = 32
 """Dev rows that the held-out code length is measured on, at most."""
@@ -33,10 +34,9 @@ DEV_LIMIT: Final = 32
 def train(
     plan: TrainPlan,
     *,
-    files: ModelFiles,
+    base: Base,
+    chat: ChatFormat,
     store: AdapterStore,
-    device: Device = "auto",
-    deterministic: bool = False,
     progress: Progress | None = None,
 ) -> Card:
     """Train on a copy of the base model of its own, and publish.
@@ -46,11 +46,13 @@ def train(
 
     Args:
         plan: What to train on and how.
-        files: The base model.
+        base: The model to adapt; loaded afresh, so that an engine's copy stays as it is.
+        chat: Its chat format, the one that serves.
         store: Where the adapter is published.
-        device: Where to compute.
-        deterministic: float32, as engines in deterministic mode compute.
         progress: Stages `train` (with loss and held-out code length) and `probe`.
+
+    Returns:
+        The card as stored, with its version.
 
     Raises:
         AdapterError: a row does not fit into the model's context, or training diverged.
@@ -59,30 +61,29 @@ def train(
     """
     shown = progress or Silent()
     with store.workspace() as work:
-        base = load_language_model(files, device=device, deterministic=deterministic)
-        rows = tokenise(plan.rows, base.chat)
-        dev = tokenise(plan.dev[:DEV_LIMIT], base.chat)
-        _refuse_long(plan, rows, dev, base.context)
-        memory = PeakMemory(base.device)
-        adapted = lora.adapt(base.model, plan)
+        rows = tokenise(plan.rows, chat)
+        dev = tokenise(plan.dev[:DEV_LIMIT], chat)
+        loaded = _load(base)
+        _refuse_long(plan, [*rows, *dev], loaded.context)
+        memory = PeakMemory(loaded.device)
+        adapted = lora.adapt(loaded.model, plan)
         start = time.perf_counter()
         fit = lora.fit(adapted, plan, rows, dev, folder=work, progress=shown)
         seconds = time.perf_counter() - start
         peak = memory.bytes()
-        lora.save(adapted, work, base_name=files.name)
+        lora.save(adapted, work, base_name=base.name)
         shown.update("probe", 0, 1)
         asked = plan.dev or plan.rows
         named = {row.item_id: tokens for row, tokens in zip(asked, dev or rows, strict=False)}
-        probe = record.record_probe(adapted.peft, named, base=base)
+        probe = record.record_probe(adapted.peft, named, base=loaded)
         (work / PROBE_FILE).write_text(probe.model_dump_json() + "\n", encoding="utf-8")
         shown.update("probe", 1, 1)
-        card = _card(plan, base, rows, fit).model_copy(
-            update={
-                "seconds": round(seconds, 3),
-                "peak_memory_bytes": peak,
-                "size_bytes": (work / WEIGHTS_FILE).stat().st_size,
-            }
-        )
+        cost = {
+            "seconds": round(seconds, 3),
+            "peak_memory_bytes": peak,
+            "size_bytes": (work / WEIGHTS_FILE).stat().st_size,
+        }
+        card = _card(plan, base, chat, rows, fit).model_copy(update=cost)
         return store.publish(work, card, base_modules=adapted.modules)
 
 
@@ -94,21 +95,26 @@ def tokenise(rows: Sequence[TrainingRow], chat: ChatFormat) -> list[TokenRow]:
     ]
 
 
-def _refuse_long(
-    plan: TrainPlan, rows: Sequence[TokenRow], dev: Sequence[TokenRow], context: int
-) -> None:
-    named = zip((*plan.rows, *plan.dev[:DEV_LIMIT]), (*rows, *dev), strict=True)
-    for row, tokens in named:
-        if tokens.tokens > context:
+def _load(base: Base) -> LoadedModel:
+    files = ModelFiles(name=base.name, path=base.path, weights=base.weights_hash, source="folder")
+    device: Device = "cuda" if base.device == "cuda" else "cpu"
+    return load_language_model(files, device=device, deterministic=base.dtype == "float32")
+
+
+def _refuse_long(plan: TrainPlan, tokens: Sequence[TokenRow], context: int) -> None:
+    for row, counted in zip((*plan.rows, *plan.dev[:DEV_LIMIT]), tokens, strict=True):
+        if counted.tokens > context:
             raise AdapterError(
-                f"item {row.item_id!r} has {tokens.tokens} tokens with its prompt and answer; "
+                f"item {row.item_id!r} has {counted.tokens} tokens with its prompt and answer; "
                 f"the model holds {context}",
                 hint="Shorten the item or the template, or choose a model with more context "
                 "(--model).",
             )
 
 
-def _card(plan: TrainPlan, base: LoadedModel, rows: Sequence[TokenRow], fit: lora.Fit) -> Card:
+def _card(
+    plan: TrainPlan, base: Base, chat: ChatFormat, rows: Sequence[TokenRow], fit: lora.Fit
+) -> Card:
     settings: dict[str, Any] = {
         "rank": plan.rank,
         "alpha": plan.alpha,
@@ -124,10 +130,10 @@ def _card(plan: TrainPlan, base: LoadedModel, rows: Sequence[TokenRow], fit: lor
         name=plan.name,
         skill=plan.skill,
         skill_hash=plan.skill_hash,
-        items_hash=plan.items_hash,
-        base_model=base.files.name,
-        weights_hash=base.files.weights,
-        chat_template_hash=base.chat.template_hash,
+        items_hash=items_hash(plan.rows),
+        base_model=base.name,
+        weights_hash=base.weights_hash,
+        chat_template_hash=chat.template_hash,
         template_hash=plan.template_hash,
         with_context=plan.with_context,
         settings=TrainingSettings(**settings),
