@@ -18,6 +18,8 @@ from rag_adapt.core.types import TokenLogProbs
 CheckName = Literal["hash", "template", "canary", "parity"]
 CANARY_NOISE: Final = 3.0
 """How many times the run-to-run noise the distance to the base must exceed."""
+CANARY_FLOOR: Final = 0.02
+"""Nats per token below which base and adapter cannot be told apart on other kernels."""
 PARITY_NOISE: Final = 4.0
 """How many times the run-to-run noise the distance to the adapter's reference may reach."""
 PARITY_FLOOR: Final = 0.05
@@ -136,11 +138,18 @@ def check_template(trained: str, served: str) -> Check:
 
 
 def check_canary(found: Sequence[Sequence[float]], probe: Probe) -> Check:
-    """The engine's figures differ from the base model's: the adapter does something."""
+    """The engine's figures differ from the base model's: the adapter does something.
+
+    So must the stored references: an adapter without effect cannot be seen to be active.
+    """
     distance = _distance(found, [prompt.base for prompt in probe.prompts])
-    needed = CANARY_NOISE * probe.noise
-    detail = f"{distance:.4f} nats/token from the base, more than {needed:.4f} needed"
-    return Check(name="canary", passed=distance > needed, detail=detail, figure=distance)
+    needed = max(CANARY_NOISE * probe.noise, CANARY_FLOOR)
+    detail = (
+        f"{distance:.4f} nats/token from the base (the stored adapter {probe.effect:.4f}), "
+        f"more than {needed:.4f} needed"
+    )
+    passed = min(distance, probe.effect) > needed
+    return Check(name="canary", passed=passed, detail=detail, figure=distance)
 
 
 def check_parity(found: Sequence[Sequence[float]], probe: Probe) -> Check:
