@@ -10,7 +10,7 @@ import typer
 
 from rag_adapt.cli.console import print_json, print_table, settings_of
 from rag_adapt.core.types import ScorerName, Task
-from rag_adapt.skills.sources import Format
+from rag_adapt.skills.formats import Format
 
 if TYPE_CHECKING:
     from rag_adapt.skills.importing import ImportReport

@@ -17,8 +17,6 @@ MAX_PATTERN: Final = 1000
 """Characters of a regular expression; a longer one is refused."""
 MAX_OUTPUT: Final = 20_000
 """Characters of an output that a regular expression is tried on."""
-MATCH_SECONDS: Final = 1.0
-"""A match that takes longer is given up, and the answer is unscored."""
 
 _ARTICLES: Final = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
@@ -118,6 +116,9 @@ class Regex:
     pattern that backtracks without end makes the answer unscored, it does not hang the run.
     """
 
+    seconds: float = 1.0
+    """A match that takes longer is given up."""
+
     def score(self, output: str, item: Item) -> Score:
         said = output.strip()
         if len(said) > MAX_OUTPUT:
@@ -126,7 +127,7 @@ class Regex:
         faults = [fault for t in item.targets if (fault := fault_of_pattern(t)) is not None]
         if faults:
             return Score(value=None, extracted=said, explanation="; ".join(faults))
-        return _matched(said, item.targets)
+        return _matched(said, item.targets, self.seconds)
 
 
 def fault_of_pattern(pattern: str) -> str | None:
@@ -142,14 +143,14 @@ def fault_of_pattern(pattern: str) -> str | None:
     return None
 
 
-def _matched(said: str, patterns: Sequence[str]) -> Score:
+def _matched(said: str, patterns: Sequence[str], seconds: float) -> Score:
     import regex
 
     for pattern in patterns:
         try:
-            hit = regex.fullmatch(pattern, said, timeout=MATCH_SECONDS)
+            hit = regex.fullmatch(pattern, said, timeout=seconds)
         except TimeoutError:
-            why = f"pattern {pattern!r} took longer than {MATCH_SECONDS} s"
+            why = f"pattern {pattern!r} took longer than {seconds} s"
             return Score(value=None, extracted=said, explanation=why)
         if hit is not None:
             return Score(value=1.0, extracted=said, explanation=f"matches {pattern!r}")

@@ -25,6 +25,7 @@ NAME_RULE: Final = (
 SKILL_FILE: Final = "skill.toml"
 ITEMS_FILE: Final = "items.jsonl"
 DOCUMENT_ENDINGS: Final = (".md", ".txt")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 def _not_blank(value: str) -> str:
@@ -177,6 +178,8 @@ def json_object(line: bytes) -> dict[str, Any]:
         raise ValueError(f"is not JSON: {error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise ValueError("is not JSON that can be read: nested too deeply") from error
+    if "\\u" in text and _HALF.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("holds half a character: an escape \\ud800 to \\udfff without its pair")
     if not isinstance(value, dict):
         raise ValueError(f"is not a JSON object but {type(value).__name__}")  # noqa: TRY004
     return value
@@ -246,7 +249,7 @@ def _toml_of(text: str, file: str, faults: list[Fault]) -> dict[str, Any] | None
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         at_line = re.search(r"at line (\d+)", str(error))
-        line = int(at_line[1]) if at_line else None
+        line = int(at_line[1]) if at_line else len(text.splitlines())
         faults.append(Fault(file=file, line=line, reason=f"is not TOML: {error}"))
         return None
 

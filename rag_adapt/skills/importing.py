@@ -12,10 +12,11 @@ from rag_adapt.core.errors import SkillError
 from rag_adapt.core.types import Item, ScorerName, Split, Task
 from rag_adapt.skills.faults import Fault, skill_error
 from rag_adapt.skills.files import documents_of
+from rag_adapt.skills.formats import Format
 from rag_adapt.skills.load import imported_folder
 from rag_adapt.skills.shaping import Shape, first_templates, labels_listed, shape_of
 from rag_adapt.skills.skill import Skill
-from rag_adapt.skills.sources import Format, read_table
+from rag_adapt.skills.sources import read_table
 from rag_adapt.skills.splitting import (
     Ratio,
     Sorted,

@@ -15,7 +15,7 @@ from typing import Any, Final
 from rag_adapt.core.errors import SkillError
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import ScorerName, Task
-from rag_adapt.skills.sources import Format
+from rag_adapt.skills.formats import Format
 
 MOST_LABELS: Final = 200
 """More distinct targets than this are not taken for labels unasked."""

@@ -6,13 +6,12 @@ It does not know what becomes of the rows.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from rag_adapt.core.errors import SkillError
+from rag_adapt.skills.formats import ENDINGS, SHAPES, Format
 from rag_adapt.skills.json_sets import read_big_bench, read_json, read_squad
 from rag_adapt.skills.tables import Columns, Table, read_delimited, read_json_lines
-
-Format = Literal["csv", "tsv", "jsonl", "bigbench", "squad"]
 
 READERS: Final[dict[Format, Callable[[Path, Columns], Table]]] = {
     "csv": lambda path, columns: read_delimited(path, columns, delimiter=","),
@@ -21,14 +20,6 @@ READERS: Final[dict[Format, Callable[[Path, Columns], Table]]] = {
     "bigbench": read_big_bench,
     "squad": read_squad,
 }
-ENDINGS: Final[dict[str, Format]] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
-SHAPES: Final[dict[str, Format]] = {"examples": "bigbench", "data": "squad"}
-"""The key at the top of a JSON file tells its format."""
 
 
 def read_table(path: Path, columns: Columns, format: Format | None) -> tuple[Format, Table]:
