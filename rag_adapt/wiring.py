@@ -177,9 +177,9 @@ def _untrained(settings: Settings, engine: Any) -> Services:
         )
 
     async def unproven(version: str) -> "Proof":
-        from rag_adapt.bench.proof import Proof
+        from rag_adapt.bench.proof import not_provable
 
-        return Proof(proven=False, checks=(), reason=f"{version} cannot be proven on this engine")
+        return not_provable(version, engine=settings.engine)
 
     return Services(
         settings=settings,

@@ -1,0 +1,170 @@
+"""The whole main job on a tiny model: index, train, prove, ask, report, read again."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.report import schema
+from rag_adapt.cli.app import run
+from tests.samples import write_skill
+
+ARGUMENTS = ["--embedder", "hashing", "--latency-items", "1"]
+
+
+@pytest.fixture
+def skill(own_folder: Path) -> Path:
+    return write_skill(own_folder / "colours")
+
+
+def bench(skill: Path, model: Path, *more: str) -> int:
+    return run(["bench", str(skill), "--model", str(model), *ARGUMENTS, *more])
+
+
+def test_every_arm_is_measured_and_the_report_follows_its_schema(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(skill, tiny_model, "--arms", "all", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, schema())
+    arms = {arm["arm"]: arm for arm in report["arms"]}
+    assert list(arms) == list(ARMS)
+    assert {name: arm["reason"] for name, arm in arms.items() if not arm["measured"]} == {}
+    assert {arm["n"] for arm in arms.values()} == {6}
+    assert arms["lora"]["adapter"]["proven"] is True
+    assert arms["lora"]["latency_n"] == 1
+    assert arms["rag"]["collection"]["documents"] == 1
+    assert len(report["run"]["model"]["weights"]) == 64
+
+
+def test_a_second_run_answers_from_the_cache_with_the_same_scores_and_no_latency(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _report(skill, tiny_model, capsys)
+    second = _report(skill, tiny_model, capsys)
+    assert first["run"]["id"] != second["run"]["id"]
+    for before, after in zip(first["arms"], second["arms"], strict=True):
+        assert before["score"] == after["score"]
+        assert before["tokens_out"] == after["tokens_out"]
+        if before["arm"] != "nearest-label":
+            assert after["latency_p50"] is None
+            assert after["cached"] == 6
+    adapters = {
+        arm["adapter"]["version"] for arm in first["arms"] + second["arms"] if arm["adapter"]
+    }
+    assert len(adapters) == 1
+
+
+def test_scores_can_be_recomputed_from_the_kept_answers(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _report(skill, tiny_model, capsys, "--repeats", "2", "--temperature", "1")
+    lines = Path(".rag-adapt/runs", report["run"]["id"], "answers.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    for arm in report["arms"]:
+        by_item: dict[str, list[float]] = {}
+        for row in rows:
+            if row["arm"] == arm["arm"]:
+                by_item.setdefault(row["item"], []).append(row["score"])
+        means = [sum(scores) / len(scores) for scores in by_item.values()]
+        assert arm["score"] == pytest.approx(sum(means) / len(means))
+        assert {len(scores) for scores in by_item.values()} == {2}
+
+
+def test_a_skill_without_corpus_has_rag_not_measured_with_the_reason(
+    own_folder: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skill = write_skill(own_folder / "plain", corpus=False)
+    assert bench(skill, tiny_model, "--arms", "prompt,rag,rag+lora,oracle", "--json") == 0
+    arms = {arm["arm"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
+    assert arms["prompt"]["measured"]
+    for name in ("rag", "rag+lora", "oracle"):
+        assert (arms[name]["measured"], arms[name]["reason"]) == (False, "not measured: no corpus")
+
+
+def test_the_scripted_engine_measures_what_needs_no_adapter(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", str(skill), "--engine", "scripted", *ARGUMENTS, "--json"]
+    assert run(arguments) == 0
+    arms = {arm["arm"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
+    assert arms["rag"]["measured"]
+    assert "cannot be trained" in arms["lora"]["reason"]
+
+
+def test_runs_are_listed_shown_and_exported(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bench", str(skill), "--engine", "scripted", *ARGUMENTS, "--items", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "colours: 2 of 6 test items" in printed
+    assert "A small budget" in printed
+    assert run(["runs", "list"]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert run(["runs", "list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["state"] == "complete"
+    assert run(["runs", "show", "last"]) == 0
+    assert "colours: 2 of 6 test items" in capsys.readouterr().out
+    assert run(["runs", "show", "last", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema_version"] == "1.0"
+    assert run(["runs", "export", "last", "--out", "answers.csv"]) == 0
+    assert "8 answers" in capsys.readouterr().out
+    assert run(["runs", "export", "last"]) == 0
+    assert capsys.readouterr().out.startswith("skill,arm,item")
+
+
+def test_a_dry_run_asks_nothing(skill: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(skill), "--dry-run"]) == 0
+    assert "Nothing was asked" in capsys.readouterr().out
+    assert run(["bench", str(skill), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["answers"] == 36
+    assert not Path(".rag-adapt").exists()
+
+
+def test_the_schema_is_published(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--schema"]) == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("route", ["prompt", "rag", "lora"])
+def test_one_question_is_answered_through_a_route_with_its_trace(
+    route: str, skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["answer", "thing 9: red", "--skill", str(skill), "--route", route, "--trace"]
+    assert run([*arguments, "--model", str(tiny_model), "--embedder", "hashing"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    last = shown["trace"]["events"][-1]
+    assert last["name"] == "generate"
+    assert "thing 9: red" in last["detail"]["call"]["messages"][-1]["content"]
+    assert last["detail"]["token_ids"]
+    assert (last["detail"]["adapter"] is not None) == (route == "lora")
+
+
+def test_an_answer_without_trace_is_the_text_alone(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["answer", "thing: red", "--skill", str(skill), "--route", "bare"]
+    assert run([*arguments, "--engine", "scripted", "--embedder", "hashing"]) == 0
+    assert capsys.readouterr().out == "thing: red\n"
+
+
+def test_a_route_that_needs_a_corpus_says_so(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skill = write_skill(own_folder / "plain", corpus=False)
+    arguments = ["answer", "x", "--skill", str(skill), "--route", "rag"]
+    assert run([*arguments, "--engine", "scripted", "--embedder", "hashing"]) == 2
+    assert "no corpus" in capsys.readouterr().err
+
+
+def _report(
+    skill: Path, model: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> dict[str, dict[str, str] | list[dict[str, object]]]:
+    arms = "prompt,rag,lora,rag+lora,bare,nearest-label"
+    assert bench(skill, model, "--arms", arms, "--json", *more) == 0
+    report: dict[str, dict[str, str] | list[dict[str, object]]] = json.loads(
+        capsys.readouterr().out
+    )
+    return report
