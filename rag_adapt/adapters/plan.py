@@ -13,6 +13,8 @@ from rag_adapt.adapters.examples import TrainingRow, refuse_test, training_rows
 from rag_adapt.adapters.store import check_name
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import Item, Passage, content_hash
+from rag_adapt.models.files import ModelFiles
+from rag_adapt.models.loading import Device, choose_device, has_bfloat16
 from rag_adapt.skills.skill import Skill
 
 
@@ -29,6 +31,25 @@ class Base:
     """`cpu` or `cuda`."""
     dtype: DType = "bfloat16"
     """What is computed in: `bfloat16` where the device has it."""
+
+    @classmethod
+    def of(
+        cls, files: ModelFiles, *, device: Device = "auto", deterministic: bool = False
+    ) -> "Base":
+        """What these files compute in on this machine, without loading them.
+
+        Raises:
+            SettingsError: CUDA was asked for and is not there.
+        """
+        place = choose_device(device)
+        exact = deterministic or not has_bfloat16(place)
+        return cls(
+            name=files.name,
+            path=files.path,
+            weights_hash=files.weights,
+            device=place,
+            dtype="float32" if exact else "bfloat16",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
