@@ -162,7 +162,8 @@ def split_alone(
 ) -> tuple[list[Question], list[Question]]:
     """The first `per_arm` questions of each arm, and the rest; both in the given order."""
     taken: dict[str, int] = {}
-    alone, together = [], []
+    alone: list[Question] = []
+    together: list[Question] = []
     for question in questions:
         taken[question.arm] = taken.get(question.arm, 0) + 1
         (alone if taken[question.arm] <= per_arm else together).append(question)
