@@ -5,94 +5,68 @@ an open collection stays what it was.
 """
 
 import asyncio
-import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from rag_adapt.core.errors import CollectionError, LockedError
 from rag_adapt.core.types import Passage, Span
+from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, describe
 from rag_adapt.retrieval.exact import ExactIndex
 from rag_adapt.retrieval.fuse import reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
-from rag_adapt.retrieval.record import RECORD_NAME, Meta, Record
+from rag_adapt.retrieval.record import Meta, Record
 from rag_adapt.retrieval.sqlite import translated
 
-NAME: Final = re.compile(r"[a-z0-9-]{3,48}")
+__all__ = ["Collection", "CollectionRetriever", "collection_folder"]
+
 EXACT_LIMIT: Final = 50_000
 """Chunks up to which `auto` takes exact search."""
 FUSE_DEPTH: Final = 50
 """Hits that each ranking gives to the fusion, at least."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CollectionInfo:
-    """What there is to know of a collection without searching it."""
-
-    name: str
-    content_hash: str
-    """Identity of documents, chunker and weights, for run records."""
-    documents: int
-    """Indexed ones."""
-    failed: int
-    chunks: int
-    embedder: str
-    weights: str
-    dimensions: int
-    generation: int
-    bytes: int
-    """Size of the record on disk."""
-
-
-def collection_folder(indexes: Path, name: str) -> Path:
-    """Where the collection of that name lives.
-
-    Raises:
-        CollectionError: the name is not 3 to 48 of a-z, 0-9 and `-`.
-    """
-    if NAME.fullmatch(name) is None:
-        raise CollectionError(
-            f"{name!r} cannot name a collection",
-            hint="Use 3 to 48 small letters, digits and hyphens, for example `rag-adapt index "
-            "build my-manual DIR`.",
-        )
-    return indexes / name
-
-
-def list_collections(indexes: Path) -> tuple[str, ...]:
-    """Names of the folders that hold a record, finished or not, in order."""
-    return tuple(sorted(path.parent.name for path in indexes.glob(f"*/{RECORD_NAME}")))
-
-
 class Collection:
     """Search over one collection; safe to use from several threads."""
 
     def __init__(
-        self, *, record: Record, meta: Meta, embedder: Embedder | None, backend: Backend
+        self,
+        *,
+        record: Record,
+        meta: Meta,
+        embedder: Embedder | None,
+        backend: Backend,
+        exact_limit: int,
     ) -> None:
         self._record = record
         self._meta = meta
         self._embedder = embedder
         self._backend = backend
+        self._exact_limit = exact_limit
         self._index: VectorIndex | None = None
         self._lock = threading.RLock()
         self._texts: dict[str, str] = {}
 
     @classmethod
     def open(
-        cls, folder: Path, embedder: Embedder | None = None, *, backend: Backend = "auto"
+        cls,
+        folder: Path,
+        embedder: Embedder | None = None,
+        *,
+        backend: Backend = "auto",
+        exact_limit: int = EXACT_LIMIT,
     ) -> Self:
         """Open a snapshot of a collection; vectors are read at the first dense search.
 
         Args:
             folder: `indexes/<name>`.
             embedder: the one it was built with; None allows lexical search alone.
-            backend: `auto` is exact up to `EXACT_LIMIT` chunks, and where Chroma is in use by
-                another process; Chroma above.
+            backend: `auto` is exact search up to `exact_limit` chunks and Chroma above; exact
+                also where another process holds the folder's lock.
+            exact_limit: chunks.
 
         Raises:
             CollectionError: there is none, it was never finished, it is damaged, or it was
@@ -106,7 +80,13 @@ class Collection:
         except BaseException:
             record.close()
             raise
-        return cls(record=record, meta=meta, embedder=embedder, backend=backend)
+        return cls(
+            record=record,
+            meta=meta,
+            embedder=embedder,
+            backend=backend,
+            exact_limit=exact_limit,
+        )
 
     @property
     def content_hash(self) -> str:
@@ -116,19 +96,7 @@ class Collection:
     def info(self) -> CollectionInfo:
         """Counts and identities."""
         with self._lock:
-            documents = len(self._record.paths())
-            return CollectionInfo(
-                name=self._record.path.parent.name,
-                content_hash=self._meta.content_hash,
-                documents=documents,
-                failed=self._record.count("documents") - documents,
-                chunks=self._record.count("chunks"),
-                embedder=self._meta.embedder,
-                weights=self._meta.weights,
-                dimensions=self._meta.dimensions,
-                generation=self._meta.generation,
-                bytes=self._record.size(),
-            )
+            return describe(self._record)
 
     def search(self, query: str, k: int, mode: SearchMode = "fused") -> tuple[Passage, ...]:
         """The `k` best passages, best first; fewer where the collection holds fewer.
@@ -237,7 +205,7 @@ class Collection:
         return BACKENDS[backend](self._record, self._meta)
 
     def _open_auto(self) -> VectorIndex:
-        if self._record.count("chunks") <= EXACT_LIMIT:
+        if self._record.count("chunks") <= self._exact_limit:
             return BACKENDS["exact"](self._record, self._meta)
         try:
             return BACKENDS["chroma"](self._record, self._meta)

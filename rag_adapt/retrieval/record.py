@@ -168,7 +168,8 @@ class Record:
 
     def size(self) -> int:
         """Bytes on disk, with what is not yet folded into the main file."""
-        return sum(path.stat().st_size for path in self.path.parent.glob(f"{self.path.name}*"))
+        waiting = self.path.with_name(f"{self.path.name}-wal")
+        return sum(path.stat().st_size for path in (self.path, waiting) if path.is_file())
 
     def text(self, document: str) -> str | None:
         """The text of an indexed document; None where there is none of that name."""

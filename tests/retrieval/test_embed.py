@@ -45,7 +45,8 @@ def tiny(path: Path) -> SentenceTransformerEmbedder:
 def test_a_model_gives_normalised_float32_rows_in_the_order_of_the_texts(tiny_bert: Path) -> None:
     embedder = tiny(tiny_bert)
     rows = embedder.embed(["tea", "a kettle of water " * 5, "tea"])
-    assert (rows.shape, rows.dtype) == ((3, 16), np.float32)
+    assert rows.shape == (3, 16)
+    assert rows.dtype == np.float32
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-5)
     assert rows[0] == pytest.approx(rows[2], abs=1e-5)
     assert not np.allclose(rows[0], rows[1], atol=1e-3)
@@ -67,7 +68,7 @@ def test_several_threads_may_embed_at_once(tiny_bert: Path) -> None:
 def test_a_folder_without_a_model_is_refused_when_it_is_needed(tmp_path: Path) -> None:
     embedder = tiny(tmp_path)
     assert embedder.identity.weights == "abc"
-    with pytest.raises(CollectionError, match="embedder 'tiny' at .* cannot be loaded"):
+    with pytest.raises(CollectionError, match="cannot be loaded"):
         embedder.embed(["tea"])
 
 

@@ -1,0 +1,156 @@
+"""`rag-adapt index`: build, search, check and list collections.
+
+It does not know how any of it is done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from rag_adapt.cli.console import bars, print_json, print_table, settings_of
+from rag_adapt.settings import SearchMode
+
+if TYPE_CHECKING:
+    from rag_adapt.core.types import Passage
+    from rag_adapt.retrieval.build import BuildReport
+
+app = typer.Typer(help="Build and search collections of documents.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The collection: 3 to 48 of a-z, 0-9 and hyphens.")]
+EmbedderName = Annotated[
+    str | None,
+    typer.Option(help="`default`, a local folder, a hub id, or `hashing` (no model)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("build")
+def build(
+    context: typer.Context,
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Markdown and text files.")],
+    chunk_tokens: Annotated[
+        int, typer.Option(min=1, max=4096, help="Estimated tokens of a chunk, at most.")
+    ] = 120,
+    embedder: EmbedderName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build a collection, or bring it up to date; an interrupted build goes on where it was."""
+    from rag_adapt import wiring
+    from rag_adapt.retrieval.build import build_collection
+    from rag_adapt.retrieval.catalog import collection_folder
+
+    settings = settings_of(context, embedder=embedder)
+    target = collection_folder(settings.indexes, name)
+    model = wiring.embedder(settings)
+    with bars() as progress:
+        report = build_collection(
+            target, folder, model, chunk_tokens=chunk_tokens, progress=progress
+        )
+    if as_json:
+        print_json({"collection": name, **asdict(report)})
+        return
+    _print_report(name, report)
+
+
+@app.command("search")
+def search(
+    context: typer.Context,
+    name: Name,
+    query: Annotated[str, typer.Argument(help="What to look for, in plain words.")],
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, max=1000, help="Hits; default from the settings.")
+    ] = None,
+    mode: Annotated[
+        SearchMode | None, typer.Option(help="How to search; default from the settings.")
+    ] = None,
+    backend: Annotated[
+        Literal["exact", "chroma"] | None,
+        typer.Option(help="Vector search; default exact up to 50,000 chunks."),
+    ] = None,
+    embedder: EmbedderName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages; offsets are characters of the parsed text."""
+    from rag_adapt import wiring
+    from rag_adapt.retrieval.catalog import collection_folder
+    from rag_adapt.retrieval.collection import Collection
+
+    settings = settings_of(context, embedder=embedder)
+    target = collection_folder(settings.indexes, name)
+    how = mode or settings.search_mode
+    model = None if how == "lexical" else wiring.embedder(settings)
+    with Collection.open(target, model, backend=backend or "auto") as collection:
+        hits = collection.search(query, k or settings.top_k, how)
+        head = {"collection": name, "content_hash": collection.content_hash, "query": query}
+    if as_json:
+        print_json({**head, "mode": how, "hits": [asdict(hit) for hit in hits]})
+        return
+    _print_hits(hits)
+
+
+@app.command("check")
+def check(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Compare a collection with itself, and Chroma with it; exit code 1 if anything is wrong."""
+    from rag_adapt.retrieval.catalog import collection_folder
+    from rag_adapt.retrieval.check import check_collection
+
+    findings = check_collection(collection_folder(settings_of(context).indexes, name))
+    if as_json:
+        print_json({"collection": name, "findings": [asdict(each) for each in findings]})
+    elif findings:
+        rows = [(each.subject, each.problem, each.remedy) for each in findings]
+        print_table(("subject", "problem", "remedy"), rows, title=f"collection {name}")
+    else:
+        typer.echo(f"collection {name}: nothing wrong")
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """Show what collections there are."""
+    from rag_adapt.retrieval.catalog import list_collections
+
+    found = list_collections(settings_of(context).indexes)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    elif found:
+        print_table(
+            ("name", "state", "documents", "chunks", "embedder", "hash"),
+            [
+                (
+                    each.name,
+                    each.state,
+                    str(each.documents),
+                    str(each.chunks),
+                    each.embedder,
+                    each.content_hash,
+                )
+                for each in found
+            ],
+        )
+    else:
+        typer.echo("no collections yet; build one: rag-adapt index build NAME DIR")
+
+
+def _print_report(name: str, report: "BuildReport") -> None:
+    done = "is up to date" if report.unchanged else "built"
+    typer.echo(
+        f"collection {name} {done}: {report.documents} documents, {report.chunks} chunks "
+        f"({report.embedded} texts embedded), {report.bytes / 1e6:.1f} MB, {report.seconds:.1f} s"
+    )
+    if report.failed:
+        rows = [(each.path, each.reason) for each in report.failed]
+        print_table(("left out", "why"), rows)
+
+
+def _print_hits(hits: Sequence["Passage"]) -> None:
+    if not hits:
+        typer.echo("nothing found")
+        return
+    rows = [(f"{hit.score:.4f}", f"{hit.document}:{hit.start}-{hit.end}", hit.text) for hit in hits]
+    print_table(("score", "place", "text"), rows)

@@ -1,0 +1,137 @@
+"""The command `rag-adapt index`."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_adapt.cli.app import run
+from rag_adapt.retrieval.lock import writing
+from tests.retrieval.fakes import write_corpus
+
+SEARCH = ("index", "search", "manual", "how many litres", "--embedder", "hashing")
+
+
+@pytest.fixture(autouse=True)
+def source() -> Path:
+    return write_corpus(Path("source"))
+
+
+@pytest.fixture
+def built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "build", "manual", "source", "--embedder", "hashing"]) == 0
+    capsys.readouterr()
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_build_says_what_it_made_and_what_it_left_out(
+    capsys: pytest.CaptureFixture[str], source: Path
+) -> None:
+    write_corpus(source, {"photo.png": "x"})
+    assert run(["index", "build", "manual", "source", "--embedder", "hashing"]) == 0
+    shown = capsys.readouterr()
+    assert "collection manual built: 3 documents, 4 chunks (4 texts embedded)" in shown.out
+    assert "photo.png" in shown.out
+    assert "embedding: 4/4" in shown.err
+
+
+@pytest.mark.usefixtures("built")
+def test_building_again_says_that_nothing_was_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "build", "manual", "source", "--embedder", "hashing", "--json"]) == 0
+    report = printed(capsys)
+    assert (report["unchanged"], report["embedded"], report["failed"]) == (True, 0, [])
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("mode", ["dense", "lexical", "fused"])
+@pytest.mark.parametrize("backend", ["exact", "chroma"])
+def test_search_prints_hits_as_json(
+    capsys: pytest.CaptureFixture[str], mode: str, backend: str
+) -> None:
+    options = ["--k", "2", "--mode", mode, "--backend", backend, "--json"]
+    assert run([*SEARCH, *options]) == 0
+    found = printed(capsys)
+    assert (found["collection"], found["mode"]) == ("manual", mode)
+    hit = found["hits"][0]
+    assert hit.keys() == {"document", "start", "end", "text", "score"}
+    text = Path("source", hit["document"]).read_text()
+    assert (hit["document"], text[hit["start"] : hit["end"]]) == ("filling.md", hit["text"])
+
+
+@pytest.mark.usefixtures("built")
+def test_search_prints_a_table_or_that_nothing_was_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*SEARCH]) == 0
+    assert "filling.md:0-" in capsys.readouterr().out
+    assert run(["index", "search", "manual", "zebra", "--mode", "lexical"]) == 0
+    assert capsys.readouterr().out == "nothing found\n"
+
+
+@pytest.mark.usefixtures("built")
+def test_check_and_list_know_a_sound_collection(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "check", "manual"]) == 0
+    assert capsys.readouterr().out == "collection manual: nothing wrong\n"
+    assert run(["index", "list", "--json"]) == 0
+    [listed] = printed(capsys)
+    assert (listed["name"], listed["state"], listed["chunks"]) == ("manual", "ready", 4)
+    assert run(["index", "list"]) == 0
+    assert "hashing" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("built")
+def test_check_prints_what_is_wrong_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    connection = sqlite3.connect("indexes/manual/record.db")
+    connection.execute("UPDATE documents SET text = 'x' WHERE path = 'warranty.txt'")
+    connection.commit()
+    connection.close()
+    assert run(["index", "check", "manual"]) == 1
+    assert "warranty.txt" in capsys.readouterr().out
+    assert run(["index", "check", "manual", "--json"]) == 1
+    assert printed(capsys)["findings"][0]["subject"] == "warranty.txt"
+
+
+def test_an_empty_list_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "list"]) == 0
+    assert "rag-adapt index build NAME DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["build", "NO", "source"], "'NO' cannot name a collection"),
+        (["build", "manual", "missing"], "corpus 'missing' is not a folder"),
+        (["build", "manual", "source", "--chunk-tokens", "0"], "0 is not in the range"),
+        (["search", "absent", "x"], "there is no collection 'absent'"),
+        (["search", "manual", "x", "--mode", "odd"], "'odd' is not one of"),
+        (["check", "absent"], "there is no collection 'absent'"),
+    ],
+)
+def test_a_mistake_is_named_and_exits_with_2(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    problem: str,
+) -> None:
+    monkeypatch.setenv("RAG_ADAPT_EMBEDDER", "hashing")
+    assert run(["index", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert f"error: {problem}" in shown.err.replace(
+        "Invalid value for '--chunk-tokens': ", ""
+    ).replace("Invalid value for '--mode': ", "")
+    assert "  try: " in shown.err
+
+
+@pytest.mark.usefixtures("built")
+def test_a_second_writer_is_told_who_writes(
+    capsys: pytest.CaptureFixture[str], source: Path
+) -> None:
+    with writing(Path("indexes/manual")):
+        assert run(["index", "build", "manual", "source", "--embedder", "hashing"]) == 2
+        assert "is held by process" in capsys.readouterr().err
+        assert run([*SEARCH]) == 0
