@@ -18,8 +18,8 @@ from rag_adapt.core.types import TokenLogProbs
 CheckName = Literal["hash", "template", "canary", "parity"]
 CANARY_NOISE: Final = 3.0
 """How many times the run-to-run noise the distance to the base must exceed."""
-CANARY_FLOOR: Final = 0.02
-"""Nats per token below which base and adapter cannot be told apart on other kernels."""
+CANARY_FLOOR: Final = 0.005
+"""Nats per token below which nothing is told apart, however small the noise was."""
 PARITY_NOISE: Final = 4.0
 """How many times the run-to-run noise the distance to the adapter's reference may reach."""
 PARITY_FLOOR: Final = 0.05
@@ -153,9 +153,13 @@ def check_canary(found: Sequence[Sequence[float]], probe: Probe) -> Check:
 
 
 def check_parity(found: Sequence[Sequence[float]], probe: Probe) -> Check:
-    """The engine's figures are those of this adapter, and not of another one."""
+    """The engine's figures are those of this adapter, and not of another one.
+
+    At most half of the way to the base is allowed, so an engine that answers as the base, or
+    between the two, never passes.
+    """
     distance = _distance(found, [prompt.adapter for prompt in probe.prompts])
-    allowed = max(PARITY_NOISE * probe.noise, min(PARITY_FLOOR, probe.effect / 2))
+    allowed = min(max(PARITY_NOISE * probe.noise, PARITY_FLOOR), probe.effect / 2)
     detail = f"{distance:.4f} nats/token from PEFT's own pass, at most {allowed:.4f} allowed"
     return Check(name="parity", passed=distance <= allowed, detail=detail, figure=distance)
 
