@@ -13,11 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.bundled_skills import antonyms, manual, orders, support
+from benchmarks.bundled_skills import manual, orders, past_tense, support
 from benchmarks.bundled_skills.writing import Skill
 
 MAKERS: Mapping[str, Callable[[], Skill]] = {
-    "antonyms": antonyms.make,
+    "past-tense": past_tense.make,
     "orders": orders.make,
     "manual": manual.make,
     "support": support.make,

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "rag_adapt" / "skills" / "bundled"
-SKILLS = ("antonyms", "manual", "orders", "support")
+SKILLS = ("manual", "orders", "past-tense", "support")
 WITH_CORPUS = ("manual", "orders", "support")
 MODELS = ("Sorrel", "Tansy", "Yarrow", "Borage")
 SERIES = ("Alder", "Rowan", "Hazel", "Linden")
@@ -287,10 +287,14 @@ def test_every_support_complaint_has_a_look_alike_with_another_answer() -> None:
             assert stated == (other.lower() == series)
 
 
-def test_antonyms_use_no_word_in_two_splits() -> None:
-    pairs = {
-        (word, item["split"])
-        for item in items("antonyms")
-        for word in (item["input"], *item["targets"])
-    }
-    assert max(Counter(word for word, _ in pairs).values()) == 1
+def test_past_tense_targets_change_the_verb_alone() -> None:
+    for item in items("past-tense"):
+        before = item["input"].split()
+        for target in item["targets"]:
+            after = target.split()
+            assert sum(one != other for one, other in zip(before, after, strict=True)) == 1
+
+
+def test_past_tense_leaves_no_sentence_as_it_is() -> None:
+    same = [item["id"] for item in items("past-tense") if item["input"] in item["targets"]]
+    assert same == []
