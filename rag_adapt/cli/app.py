@@ -14,7 +14,6 @@ from rag_adapt import __version__
 from rag_adapt.cli import adapters, answer, bench, index, models, runs, skills
 from rag_adapt.cli.console import Context, print_error
 from rag_adapt.core.errors import RagAdaptError, SettingsError, StorageError, UserError
-from rag_adapt.settings import load_settings
 
 INTERRUPTED: Final = 130
 
@@ -40,11 +39,11 @@ def root(
     debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Read the settings once; every command finds them in its context."""
+    """Keep what stands before the command; each command reads the settings when it runs."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
-    context.obj = Context(settings=load_settings(home=home), debug=debug)
+    context.obj = Context(home=home)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,27 +8,28 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from rag_adapt.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from rag_adapt.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What the root command hands to every sub-command."""
 
-    settings: Settings
-    debug: bool = False
+    home: str | None = None
+    """`--home`, if it was given."""
 
 
-def settings_of(context: typer.Context, **flags: Any) -> Settings:
-    """The settings with this command's own flags over them; None means "not given"."""
+def settings_of(context: typer.Context, **flags: Any) -> "Settings":
+    """The settings with this command's flags over them; None means "not given"."""
+    from rag_adapt.settings import load_settings
+
     assert isinstance(context.obj, Context)  # set by the root command, always
-    if not any(value is not None for value in flags.values()):
-        return context.obj.settings
-    return load_settings(home=context.obj.settings.home, **flags)
+    return load_settings(home=context.obj.home, **flags)
 
 
 def print_error(fact: str, hint: str) -> None:
