@@ -32,9 +32,7 @@ def build(
     context: typer.Context,
     name: Name,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Markdown and text files.")],
-    chunk_tokens: Annotated[
-        int, typer.Option(min=1, max=4096, help="Estimated tokens of a chunk, at most.")
-    ] = 120,
+    chunk_tokens: Annotated[int, typer.Option(help="Estimated tokens of a chunk, at most.")] = 120,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
 ) -> None:

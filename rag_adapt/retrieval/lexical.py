@@ -32,8 +32,7 @@ def search_words(connection: sqlite3.Connection, query: str, k: int) -> tuple[Ne
     if (expression := match_expression(query)) is None:
         return ()
     rows = connection.execute(
-        "SELECT rowid, bm25(lexical) FROM lexical WHERE lexical MATCH ? "
-        "ORDER BY bm25(lexical), rowid LIMIT ?",
+        "SELECT rowid, rank FROM lexical WHERE lexical MATCH ? ORDER BY rank, rowid LIMIT ?",
         (expression, k),
     )
     return tuple(Neighbour(chunk=chunk, score=-rank) for chunk, rank in rows)

@@ -106,7 +106,10 @@ def test_an_empty_list_says_how_to_begin(capsys: pytest.CaptureFixture[str]) -> 
     [
         (["build", "NO", "source"], "'NO' cannot name a collection"),
         (["build", "manual", "missing"], "corpus 'missing' is not a folder"),
-        (["build", "manual", "source", "--chunk-tokens", "0"], "0 is not in the range"),
+        (
+            ["build", "manual", "source", "--chunk-tokens", "0"],
+            "chunks of 0 tokens are out of range",
+        ),
         (["search", "absent", "x"], "there is no collection 'absent'"),
         (["search", "manual", "x", "--mode", "odd"], "'odd' is not one of"),
         (["check", "absent"], "there is no collection 'absent'"),
@@ -121,9 +124,8 @@ def test_a_mistake_is_named_and_exits_with_2(
     monkeypatch.setenv("RAG_ADAPT_EMBEDDER", "hashing")
     assert run(["index", *arguments]) == 2
     shown = capsys.readouterr()
-    assert f"error: {problem}" in shown.err.replace(
-        "Invalid value for '--chunk-tokens': ", ""
-    ).replace("Invalid value for '--mode': ", "")
+    assert "error: " in shown.err
+    assert problem in shown.err
     assert "  try: " in shown.err
 
 

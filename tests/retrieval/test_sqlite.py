@@ -35,8 +35,8 @@ def writer(path: Path) -> Iterator[sqlite3.Connection]:
 def test_a_transaction_is_all_or_nothing(writer: sqlite3.Connection) -> None:
     with transaction(writer):
         writer.execute("INSERT INTO numbers VALUES (1)")
-    with pytest.raises(sqlite3.OperationalError), transaction(writer):
-        writer.executescript("INSERT INTO numbers VALUES (2); oops")
+    with pytest.raises(sqlite3.ProgrammingError), transaction(writer):
+        writer.executemany("INSERT INTO numbers VALUES (?)", [(2,), ("one", "too many")])
     assert writer.execute("SELECT n FROM numbers").fetchall() == [(1,)]
 
 
