@@ -68,7 +68,7 @@ def ratio_for(text: str | None, *, column: str | None) -> Ratio:
         train, dev, test = (float(part) for part in text.split("/"))
     except ValueError:
         train, dev, test = -1.0, -1.0, -1.0
-    if min(train, dev) < 0 or test <= 0 or abs(train + dev + test - 1) > 1e-6:
+    if not (min(train, dev) >= 0 and test > 0 and abs(train + dev + test - 1) <= 1e-6):
         raise SkillError(
             f"--split-ratio {text!r} is not three shares that sum to 1, with some for test",
             hint="Write train/dev/test, for example --split-ratio 0.6/0.2/0.2.",

@@ -18,20 +18,20 @@ _TINY: Final = 1e-12
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
-    """Share of successes with Wilson's score interval (Wilson 1927), by scipy.
+    """Share of successes with Wilson's score interval (Wilson 1927).
 
     Raises:
         ValueError: `n` is not positive, or successes are not between 0 and n.
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtri
 
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes!r} successes of {n!r} make no share")
-    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    low, high = _score_interval(successes / n, n, float(ndtri(0.5 + confidence / 2.0)))
     return Estimate(
         value=successes / n,
-        low=float(interval.low),
-        high=float(interval.high),
+        low=low,
+        high=high,
         n=n,
         clusters=n,
         method="wilson",
@@ -96,7 +96,7 @@ def paired_difference(
         half = _t_quantile(groups.count - 1, confidence) * variance**0.5
         low, high, method = max(-1.0, mean - half), min(1.0, mean + half), "t-paired"
     else:
-        share = _score_interval(0.0, groups.count, groups.count, confidence)[1]
+        share = _clustered_interval(0.0, groups.count, groups.count, confidence)[1]
         low, high = mean - share * (mean + 1.0), mean + share * (1.0 - mean)
         method = "t-paired-degenerate"
     return Estimate(
@@ -113,8 +113,9 @@ class _Groups:
 
 
 def _groups(clusters: Sequence[str]) -> _Groups:
-    names, of_item = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-    return _Groups(of_item=of_item, count=len(names))
+    numbers: dict[str, int] = {}
+    of_item = [numbers.setdefault(cluster, len(numbers)) for cluster in clusters]
+    return _Groups(of_item=np.asarray(of_item, dtype=np.intp), count=len(numbers))
 
 
 def _robust_variance(residuals: Numbers, groups: _Groups) -> float:
@@ -132,31 +133,36 @@ def _bounds(
     if count < 2:
         return 0.0, 1.0, "wilson-clustered"
     if variance <= _TINY:
-        return *_score_interval(mean, count, count, confidence), "wilson-clustered"
+        return *_clustered_interval(mean, count, count, confidence), "wilson-clustered"
     if binary:
         effective = min(n, mean * (1.0 - mean) / variance)
-        return *_score_interval(mean, effective, count, confidence), "wilson-clustered"
+        return *_clustered_interval(mean, effective, count, confidence), "wilson-clustered"
     half = _t_quantile(count - 1, confidence) * variance**0.5
     return max(0.0, mean - half), min(1.0, mean + half), "t-clustered"
 
 
-def _score_interval(
+def _clustered_interval(
     share: float, effective: float, count: int, confidence: float
 ) -> tuple[float, float]:
-    """Wilson's interval for a share of `effective` items, Student's quantile for the normal's."""
     if count < 2:
         return 0.0, 1.0
-    t2 = _t_quantile(count - 1, confidence) ** 2
-    centre = share + t2 / (2.0 * effective)
-    half = (t2 * (share * (1.0 - share) / effective + t2 / (4.0 * effective**2))) ** 0.5
-    scale = 1.0 + t2 / effective
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    return _score_interval(share, effective, _t_quantile(count - 1, confidence))
+
+
+def _score_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's interval; with Student's quantile for the normal's where `n` is an estimate."""
+    square = quantile**2
+    centre = share + square / (2.0 * n)
+    half = (square * (share * (1.0 - share) / n + square / (4.0 * n**2))) ** 0.5
+    scale = 1.0 + square / n
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 def _t_quantile(degrees: int, confidence: float) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.5 + confidence / 2.0, degrees))
+    return float(stdtrit(degrees, 0.5 + confidence / 2.0))
 
 
 def _checked(values: Sequence[float], clusters: Sequence[str]) -> Numbers:
