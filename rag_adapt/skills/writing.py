@@ -3,6 +3,7 @@
 It does not know where the skill comes from.
 """
 
+import errno
 import json
 import re
 import shutil
@@ -45,10 +46,7 @@ def check_new(name: str, parent: Path) -> None:
             f"the name {name!r} belongs to a bundled skill", hint="Choose another with --name."
         )
     if (parent / name).exists():
-        raise SkillError(
-            f"there is a skill {name!r} already, in {str(parent / name)!r}",
-            hint=f"Choose another name, or remove it first: rm -r {parent / name}",
-        )
+        raise _taken(parent / name)
 
 
 def write_skill(parts: Parts, parent: Path) -> Skill:
@@ -65,8 +63,7 @@ def write_skill(parts: Parts, parent: Path) -> Skill:
         folder = draft / name
         _write(parts, folder)
         load_skill(folder)
-        check_new(name, parent)
-        folder.rename(parent / name)
+        _publish(folder, parent / name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return load_skill(parent / name)
@@ -75,6 +72,23 @@ def write_skill(parts: Parts, parent: Path) -> Skill:
 def toml_text(values: Mapping[str, Any]) -> str:
     """Strings, numbers, booleans and lists of strings as TOML; long texts over several lines."""
     return "".join(f"{key} = {_toml_value(value)}\n" for key, value in values.items())
+
+
+def _taken(place: Path) -> SkillError:
+    return SkillError(
+        f"there is a skill {place.name!r} already, in {str(place)!r}",
+        hint=f"Choose another name, or remove it first: rm -r {place}",
+    )
+
+
+def _publish(folder: Path, place: Path) -> None:
+    """One rename; another process may have taken the name meanwhile."""
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise _taken(place) from error
+        raise
 
 
 def _write(parts: Parts, folder: Path) -> None:

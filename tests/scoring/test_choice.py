@@ -1,7 +1,7 @@
 """The label scorer: the declared labels, as they are or in quotes, and nothing else."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.types import Item
@@ -68,6 +68,7 @@ def test_one_label_is_no_choice() -> None:
         label_scorer(["only"])
 
 
+@settings(deadline=None)
 @given(labels=st.lists(st.text(min_size=1, max_size=6).map(str.strip).filter(bool), min_size=2))
 def test_every_declared_label_is_found_when_given_to_the_letter(labels: list[str]) -> None:
     scorer = label_scorer(labels)

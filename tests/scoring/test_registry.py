@@ -3,7 +3,7 @@
 from typing import cast, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.errors import SkillError
@@ -18,6 +18,7 @@ def test_every_name_of_a_scorer_is_registered() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(ScorerName))
+@settings(deadline=None)
 @given(output=st.text(max_size=50), target=st.text(min_size=1, max_size=20))
 def test_no_scorer_fails_or_leaves_zero_to_one(name: ScorerName, output: str, target: str) -> None:
     item = Item(id="i", input="?", targets=(target,), split="test", cluster="i")

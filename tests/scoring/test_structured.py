@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.types import Item
@@ -73,6 +73,7 @@ def test_json_fields_counts_fields_of_both_sides(
     assert named in score.explanation
 
 
+@settings(deadline=None)
 @given(value=VALUES)
 def test_any_json_equals_itself_however_it_is_spaced(value: Any) -> None:
     spaced = json.dumps(value, indent=3)
@@ -81,6 +82,7 @@ def test_any_json_equals_itself_however_it_is_spaced(value: Any) -> None:
     assert same_json(parse_json(spaced), value)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=40))
 def test_no_text_makes_the_scorers_fail(text: str) -> None:
     assert Json().score(text, item('{"a": 1}')).value == 0.0

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.protocols import Scorer
@@ -137,23 +137,27 @@ def test_a_pattern_that_backtracks_without_end_leaves_the_answer_unscored() -> N
     assert time.monotonic() - started < 5
 
 
+@settings(deadline=None)
 @given(text=TEXT)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
 
+@settings(deadline=None)
 @given(text=TEXT.filter(lambda text: bool(text.strip())))
 @pytest.mark.parametrize("scorer", [Exact(), F1()], ids=["exact", "f1"])
 def test_a_target_given_as_answer_scores_one(scorer: Scorer, text: str) -> None:
     assert scorer.score(text, item(text)).value == 1.0
 
 
+@settings(deadline=None)
 @given(one=TEXT, other=TEXT)
 def test_f1_is_symmetric_and_between_zero_and_one(one: str, other: str) -> None:
     assert token_f1(one, other) == token_f1(other, one)
     assert 0.0 <= token_f1(one, other) <= 1.0
 
 
+@settings(deadline=None)
 @given(
     number=st.one_of(
         st.integers(min_value=-(10**12), max_value=10**12),

@@ -1,6 +1,6 @@
 """Near-duplicates: the fast search finds exactly what comparing all with all would find."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.types import Item, Split
@@ -11,6 +11,7 @@ TEXTS = st.dictionaries(st.text("xyz", min_size=1, max_size=3), WORDS, max_size=
 THRESHOLDS = st.sampled_from([0.3, 0.5, 0.8, 1.0])
 
 
+@settings(deadline=None)
 @given(left=TEXTS, right=TEXTS, threshold=THRESHOLDS)
 def test_the_index_finds_what_comparing_all_with_all_finds(
     left: dict[str, str], right: dict[str, str], threshold: float

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.errors import SkillError
@@ -35,6 +35,7 @@ LABELS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=80)
 TEXTS = st.lists(st.sampled_from([f"t{number}" for number in range(12)]), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(labels=LABELS, seed=st.integers(0, 5))
 def test_every_stratum_and_the_whole_keep_to_the_ratio(labels: list[str], seed: int) -> None:
     rows = apart(len(labels))
@@ -51,6 +52,7 @@ def test_every_stratum_and_the_whole_keep_to_the_ratio(labels: list[str], seed: 
         assert abs(counts["train"] - 0.6 * counts.total()) <= 3
 
 
+@settings(deadline=None)
 @given(texts=TEXTS, seed=st.integers(0, 5))
 def test_a_cluster_is_never_split(texts: list[str], seed: int) -> None:
     rows = rows_of(texts)
@@ -96,6 +98,7 @@ def test_near_identical_inputs_and_rows_of_one_group_share_a_cluster() -> None:
     assert cluster_names(rows) == ["row-00001"] * 4 + ["row-00005"]
 
 
+@settings(deadline=None)
 @given(labels=LABELS, limit=st.integers(1, 90), seed=st.integers(0, 3))
 def test_a_sample_has_the_size_and_the_proportions(
     labels: list[str], limit: int, seed: int

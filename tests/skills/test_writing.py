@@ -1,10 +1,11 @@
 """Writing a skill folder: all or nothing, and what is read back is what was meant."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.errors import SkillError
@@ -20,6 +21,7 @@ ITEM = Item(id="i", input="Wie?", targets=("s\u00f6", "b"), split="test", cluste
 PROMPT = Template(system='Say "x"\\', user='{input}\n\nThree quotes: """ and "one"')
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_any_text_survives_toml(text: str) -> None:
     values = {"text": text, "lines": f"a\n{text}", "list": [text], "flag": True, "n": 3}
@@ -56,6 +58,29 @@ def test_what_would_not_load_leaves_no_trace(tmp_path: Path) -> None:
         write_skill(parts, tmp_path / "skills")
 
     assert list((tmp_path / "skills").iterdir()) == []
+
+
+class Slow(list[Item]):
+    """Items during whose writing another process takes the name."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__([ITEM])
+        self.place = place
+
+    def __iter__(self) -> Iterator[Item]:
+        (self.place / "colours").mkdir()
+        (self.place / "colours" / "mine").write_text("keep")
+        return super().__iter__()
+
+
+def test_a_name_that_another_process_took_meanwhile_is_left_to_it(tmp_path: Path) -> None:
+    parts = Parts(head=FREE, items=Slow(tmp_path), templates={"prompt": PROMPT})
+
+    with pytest.raises(SkillError, match="there is a skill 'colours' already"):
+        write_skill(parts, tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["colours"]
+    assert (tmp_path / "colours" / "mine").read_text() == "keep"
 
 
 @pytest.mark.parametrize(

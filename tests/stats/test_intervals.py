@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.types import Estimate
@@ -184,6 +184,7 @@ SCORES = st.floats(min_value=0.0, max_value=1.0)
 SAMPLES = st.lists(st.tuples(SCORES, SCORES, st.sampled_from("abcde")), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(sample=SAMPLES)
 def test_an_interval_holds_its_estimate_and_stays_in_range(
     sample: list[tuple[float, float, str]],
@@ -199,6 +200,7 @@ def test_an_interval_holds_its_estimate_and_stays_in_range(
     assert difference.value - 1e-9 <= difference.high <= 1.0
 
 
+@settings(deadline=None)
 @given(sample=SAMPLES)
 def test_swapping_the_arms_mirrors_the_difference(sample: list[tuple[float, float, str]]) -> None:
     a, b, clusters = map(list, zip(*sample, strict=True))
