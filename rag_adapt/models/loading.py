@@ -12,6 +12,7 @@ from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.packages import quiet_transformers
 
 Device = Literal["auto", "cpu", "cuda"]
+NumberFormat = Literal["auto", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,19 @@ class LoadedModel:
 
 
 def load_language_model(
-    files: ModelFiles, *, device: Device = "auto", deterministic: bool = False
+    files: ModelFiles,
+    *,
+    device: Device = "auto",
+    deterministic: bool = False,
+    number_format: NumberFormat = "auto",
 ) -> LoadedModel:
     """Load weights and tokenizer.
 
-    bfloat16 where processor or GPU computes in it, else float32; float32 when deterministic.
+    Args:
+        files: The model.
+        device: `auto` takes CUDA where it is.
+        deterministic: Marks the model for an engine that computes every request alone, in float32.
+        number_format: `auto` is bfloat16 where processor or GPU computes in it, else float32.
 
     Raises:
         SettingsError: CUDA was asked for and is not there, or the model has no chat template.
@@ -50,7 +59,7 @@ def load_language_model(
     from transformers import AutoModelForCausalLM
 
     place = choose_device(device)
-    dtype = "float32" if deterministic or not has_bfloat16(place) else "bfloat16"
+    dtype = _choose_format(number_format, place, deterministic=deterministic)
     chat = ChatFormat.load(files.path, name=files.name)
     try:
         with quiet_transformers():
@@ -72,6 +81,14 @@ def load_language_model(
         device=place,
         deterministic=deterministic,
     )
+
+
+def _choose_format(wanted: NumberFormat, device: str, *, deterministic: bool) -> str:
+    if deterministic:
+        return "float32"
+    if wanted == "auto":
+        return "bfloat16" if has_bfloat16(device) else "float32"
+    return wanted
 
 
 def choose_device(wanted: Device) -> str:

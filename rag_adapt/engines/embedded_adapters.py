@@ -1,0 +1,171 @@
+"""LoRA adapters inside a running model: loaded beside one another, chosen row by row.
+
+It does not know where adapters are kept, nor whether their answers are any good. Weights of a
+loaded adapter are never replaced in place: another version is another name.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from rag_adapt.core.errors import AdapterError
+from rag_adapt.core.types import AdapterRef
+
+if TYPE_CHECKING:
+    from rag_adapt.engines.embedded import EmbeddedEngine
+
+BASE: Final = "__base__"
+"""PEFT's word for a row without adapter."""
+RESIDENT: Final = 16
+"""Adapters kept in memory."""
+
+
+def inner_name(version: str | None) -> str:
+    """The name inside PEFT: no dots, and none is a part of another."""
+    if version is None:
+        return BASE
+    return "v" + hashlib.sha256(version.encode()).hexdigest()[:16]
+
+
+class AdapterBank:
+    """A model with its adapters; used from the engine's thread alone.
+
+    Args:
+        model: A transformers causal language model.
+        device: Where it is.
+    """
+
+    def __init__(self, model: Any, *, device: str) -> None:
+        self._base = model
+        self._device = device
+        self._peft: Any = None
+
+    def forward(self, *, adapters: list[str], **inputs: Any) -> Any:
+        """Call the model, each row with its own adapter."""
+        if self._peft is None:
+            return self._base(**inputs)
+        return self._peft(**inputs, adapter_names=adapters)
+
+    def load(self, ref: AdapterRef) -> None:
+        """Add an adapter.
+
+        Raises:
+            AdapterError: it cannot be read, or does not fit the model.
+        """
+        folder, name = Path(ref.path), inner_name(ref.version)
+        if not (folder / "adapter_model.safetensors").is_file():
+            raise AdapterError(
+                f"adapter {ref.version!r} has no adapter_model.safetensors in {ref.path!r}",
+                hint="Train it again, or convert it: weights in other formats are never loaded.",
+            )
+        from safetensors import SafetensorError
+
+        try:
+            result = self._add(folder, name)
+        except (SafetensorError, RuntimeError, ValueError, TypeError, KeyError, OSError) as exc:
+            self._discard(name)
+            raise AdapterError(
+                f"adapter {ref.version!r} cannot be loaded: {_first_line(exc)}",
+                hint="It is damaged or was trained for another base model; see "
+                f"`rag-adapt adapters show {ref.version}`.",
+            ) from exc
+        if wrong := [*result.missing_keys, *result.unexpected_keys]:
+            self._discard(name)
+            raise AdapterError(
+                f"adapter {ref.version!r} does not fit the model: {len(wrong)} tensors have no "
+                f"counterpart, the first is {wrong[0]!r}",
+                hint="Use the base model that it was trained for.",
+            )
+        self._peft.eval()
+
+    def unload(self, version: str) -> None:
+        """Remove an adapter."""
+        self._discard(inner_name(version))
+
+    def _add(self, folder: Path, name: str) -> Any:
+        from peft import PeftConfig, PeftModelForCausalLM
+
+        if self._peft is None:
+            config = PeftConfig.from_pretrained(str(folder))
+            config.inference_mode = True
+            self._peft = PeftModelForCausalLM(
+                self._base, config, adapter_name=name, autocast_adapter_dtype=False
+            )
+        return self._peft.load_adapter(
+            str(folder),
+            adapter_name=name,
+            torch_device=self._device,
+            autocast_adapter_dtype=False,
+        )
+
+    def _discard(self, name: str) -> None:
+        if self._peft is None or name not in self._peft.peft_config:
+            return
+        others = [other for other in self._peft.peft_config if other != name]
+        if not others:
+            self._base = self._peft.unload()
+            self._peft = None
+            return
+        # PEFT warns when the active adapter goes; rows name theirs, so which one is active is moot.
+        self._peft.set_adapter(others[0])
+        self._peft.delete_adapter(name)
+
+
+class EmbeddedAdapters:
+    """Makes adapters resident in an embedded engine; the least recently used one goes.
+
+    Args:
+        engine: Where they are loaded.
+        lookup: Finds a version's files; raises `AdapterError` where there are none.
+        limit: Adapters kept in memory. More are kept only while all are in use.
+    """
+
+    def __init__(
+        self,
+        engine: "EmbeddedEngine",
+        lookup: Callable[[str], AdapterRef],
+        *,
+        limit: int = RESIDENT,
+    ) -> None:
+        self._engine = engine
+        self._lookup = lookup
+        self._limit = limit
+        self._order: OrderedDict[str, AdapterRef] = OrderedDict()
+        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+            WeakKeyDictionary()
+        )
+
+    async def ensure_loaded(self, version: str) -> AdapterRef:
+        """See `rag_adapt.core.protocols.Adapters`."""
+        # One lock per event loop: a command may run several loops, one after the other.
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if version in self._order and version in self._engine.resident():
+                self._order.move_to_end(version)
+                return self._order[version]
+            ref = self._lookup(version)
+            await self._engine.load_adapter(ref)
+            self._order[version] = ref
+            self._order.move_to_end(version)
+            await self._evict(version)
+            return ref
+
+    async def _evict(self, newest: str) -> None:
+        for version in list(self._order):
+            if len(self._order) <= self._limit:
+                return
+            if version == newest or self._engine.in_use(version):
+                continue
+            # A request may have arrived for it just now: then it stays.
+            with suppress(AdapterError):
+                await self._engine.unload_adapter(version)
+                del self._order[version]
+
+
+def _first_line(exc: Exception) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(exc).__name__
