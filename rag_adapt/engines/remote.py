@@ -5,9 +5,7 @@ and fallbacks stay off, because an experiment must know who answered, and how of
 """
 
 import asyncio
-import json
 import os
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -17,14 +15,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from rag_adapt.core.errors import (
     AdapterError,
-    ContextLengthError,
     EngineError,
-    ModelNotFoundError,
     NoLogProbsError,
     NotProvenError,
-    RagAdaptError,
     RefusedError,
-    SettingsError,
 )
 from rag_adapt.core.types import (
     Call,
@@ -39,13 +33,10 @@ from rag_adapt.core.types import (
     TokenLogProbs,
     Usage,
 )
+from rag_adapt.engines.remote_errors import translate
 
 NO_KEY: Final = "none"
 """Sent to a server of one's own that has no key, so that no other provider's key reaches it."""
-SHOWN: Final = 300
-"""Characters of a server's message that are passed on."""
-MESSAGE: Final = re.compile(r'"message"\s*:\s*("(?:[^"\\]|\\.)*")')
-"""The message in a server's error document."""
 REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "eos": "stop", "length": "length"}
 
 
@@ -211,7 +202,14 @@ class RemoteEngine:
                     yield text
             self._check(call, reading, whole=_ended(stream))
         except Exception as error:
-            known = self._known(litellm, error, call)
+            known = translate(
+                litellm,
+                error,
+                where=self._where,
+                adapter=call.adapter,
+                timeout=self._timeout,
+                secret=self._api_key,
+            )
             if known is None:
                 raise
             raise known from error
@@ -288,67 +286,6 @@ class RemoteEngine:
             return repr(self._model)
         return f"{self._model!r} at {_without_credentials(self._api_base)}"
 
-    def _known(self, litellm: Any, error: Exception, call: Call) -> RagAdaptError | None:
-        """The error of our tree that stands for one of LiteLLM's; None for any other."""
-        cause = getattr(error, "original_exception", None) or error
-        said = self._said(cause)
-        if isinstance(cause, TimeoutError | litellm.Timeout):
-            return EngineError(
-                f"{self._where} did not finish an answer within {self._timeout:g} s",
-                hint="Raise `timeout` (RAG_ADAPT_TIMEOUT), or ask less at once with `concurrency`.",
-            )
-        if isinstance(cause, litellm.ContextWindowExceededError):
-            return ContextLengthError(
-                f"the prompt does not fit into {self._where}: {said}",
-                hint="Retrieve fewer passages (`top_k`), show fewer examples, or choose a model "
-                "with a longer context.",
-            )
-        if getattr(cause, "status_code", None) in (401, 403):
-            return SettingsError(
-                f"{self._where} refused the key: {said}",
-                hint="Set `api_key` (RAG_ADAPT_API_KEY), or the provider's own variable.",
-            )
-        if isinstance(cause, litellm.NotFoundError):
-            return self._not_found(call, said)
-        if isinstance(cause, litellm.RateLimitError):
-            return EngineError(
-                f"{self._where} is over its rate limit: {said}",
-                hint="Lower `concurrency` (RAG_ADAPT_CONCURRENCY), wait, and run the same command "
-                "again: what was answered is kept.",
-            )
-        if isinstance(cause, litellm.BadRequestError | litellm.UnprocessableEntityError):
-            return RefusedError(
-                f"{self._where} refused the request: {said}",
-                hint="Name the model with its provider, as in --model openai/gpt-4o-mini, and "
-                "check that it takes these sampling settings.",
-            )
-        if isinstance(cause, _faults(litellm)):
-            return EngineError(
-                f"{self._where} could not be asked: {said}",
-                hint="Check that the server runs and that `api_base` (RAG_ADAPT_API_BASE) is its "
-                "address, then run the same command again.",
-            )
-        return None
-
-    def _not_found(self, call: Call, said: str) -> RagAdaptError:
-        if call.adapter is not None:
-            return AdapterError(
-                f"{self._where} does not serve adapter {call.adapter!r}: {said}",
-                hint="Load it on the server first, under exactly this name.",
-            )
-        return ModelNotFoundError(
-            f"{self._where} is not served: {said}",
-            hint="See what the server has: GET <api_base>/models; then name it with --model.",
-        )
-
-    def _said(self, error: Exception) -> str:
-        """The server's own words, short and without the key."""
-        text = str(error).rpartition("Exception - ")[2].strip() or type(error).__name__
-        if text.startswith("{") and (found := MESSAGE.search(text)) is not None:
-            text = json.loads(found[1])
-        text = " ".join(text.split())
-        return (text.replace(self._api_key, "***") if self._api_key else text)[:SHOWN]
-
 
 def _import_litellm() -> Any:
     """Takes seconds the first time, so callers use a thread."""
@@ -358,18 +295,6 @@ def _import_litellm() -> Any:
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     return litellm
-
-
-def _faults(litellm: Any) -> tuple[type[Exception], ...]:
-    """What goes wrong on the way or inside the server, and may go right the next time."""
-    return (
-        OSError,
-        litellm.APIConnectionError,
-        litellm.APIError,
-        litellm.BadGatewayError,
-        litellm.InternalServerError,
-        litellm.ServiceUnavailableError,
-    )
 
 
 def _parameters(sampling: Sampling) -> dict[str, Any]:
