@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rag_adapt.core.errors import SkillError
+from rag_adapt.core.errors import SkillError, StorageError
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import Item
 from rag_adapt.skills.files import ITEMS_FILE, NAME, NAME_RULE, SKILL_FILE
@@ -54,10 +54,11 @@ def write_skill(parts: Parts, parent: Path) -> Skill:
 
     Raises:
         SkillError: the name is taken, or what was written would not load.
+        StorageError: `parent` cannot be a folder.
     """
     name = str(parts.head["name"])
     check_new(name, parent)
-    parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(parent)
     draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
     try:
         folder = draft / name
@@ -79,6 +80,16 @@ def _taken(place: Path) -> SkillError:
         f"there is a skill {place.name!r} already, in {str(place)!r}",
         hint=f"Choose another name, or remove it first: rm -r {place}",
     )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        raise StorageError(
+            f"cannot make the folder {str(folder)!r}: {error.strerror}",
+            hint="A file stands in the way; choose another home with --home.",
+        ) from error
 
 
 def _publish(folder: Path, place: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_adapt.core.errors import SkillError
+from rag_adapt.core.errors import SkillError, StorageError
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import Item, Span
 from rag_adapt.skills.load import load_skill
@@ -58,6 +58,13 @@ def test_what_would_not_load_leaves_no_trace(tmp_path: Path) -> None:
         write_skill(parts, tmp_path / "skills")
 
     assert list((tmp_path / "skills").iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+
+    with pytest.raises(StorageError, match=r"cannot make the folder .*\n.*--home"):
+        new_skill("fresh", tmp_path / "home" / "skills")
 
 
 class Slow(list[Item]):
