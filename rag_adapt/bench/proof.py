@@ -13,7 +13,6 @@ from rag_adapt.adapters.check import weights_hash
 from rag_adapt.adapters.probe import Probe
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError, NoLogProbsError, NotProvenError
-from rag_adapt.core.types import TokenLogProbs
 
 CheckName = Literal["hash", "template", "canary", "parity"]
 CANARY_NOISE: Final = 3.0
@@ -31,8 +30,8 @@ class IdLogProbs(Protocol):
 
     async def logprobs_of_ids(
         self, prompt_ids: Sequence[int], continuation_ids: Sequence[int], adapter: str | None = None
-    ) -> TokenLogProbs:
-        """Log-probabilities of the continuation after the prompt, under an adapter or the base."""
+    ) -> Sequence[float]:
+        """Natural-log probability of each continuation token, under an adapter or the base."""
         ...
 
 
@@ -96,7 +95,7 @@ async def prove(version: str, *, store: AdapterStore, engine: IdLogProbs, chat: 
     ]
     try:
         found = [
-            (await engine.logprobs_of_ids(p.prompt_ids, p.continuation_ids, version)).logprobs
+            await engine.logprobs_of_ids(p.prompt_ids, p.continuation_ids, version)
             for p in probe.prompts
         ]
     except (NoLogProbsError, AdapterError) as error:
