@@ -11,14 +11,14 @@ from rag_adapt.bench.report import ArmReport, Report
 
 COLUMNS: Final = (
     "arm",
-    "score [95 % interval]",
+    "score % [95 %]",
     "n",
     "failed",
-    "difference to best control",
-    "first token p50",
-    "answer p50 / p95",
+    "vs best control",
+    "first token",
+    "p50 / p95",
     "tokens in / out",
-    "cost",
+    "cost / answer",
 )
 NOTHING: Final = "-"
 
@@ -46,6 +46,9 @@ def _table(skill: str, report: Report) -> Table:
         f"{skill}: {items} of {of} test items in {run['clusters'][skill]} clusters, "
         f"scored by {run['scorers'][skill]}"
     )
+    best = next((a.difference.arm for a in arms if a.difference is not None), None)
+    if best is not None:
+        title += f"; best control: {best}"
     return Table(title=title, rows=tuple(map(_row, arms)), notes=tuple(_notes(arms)))
 
 
@@ -71,7 +74,7 @@ def _difference(arm: ArmReport) -> str:
     if arm.difference is None:
         return NOTHING
     d = arm.difference
-    return f"{points(d.value)} [{points(d.ci_low)}, {points(d.ci_high)}] to {d.arm}"
+    return f"{points(d.value)} [{points(d.ci_low)}, {points(d.ci_high)}]"
 
 
 def _tokens(arm: ArmReport) -> str:
@@ -112,8 +115,8 @@ def _built(seconds: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal; `-` for None."""
-    return NOTHING if value is None else f"{100 * value:.1f} %"
+    """A share in percent with one decimal; `-` for None."""
+    return NOTHING if value is None else f"{100 * value:.1f}"
 
 
 def points(value: float) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
-from rag_adapt.settings import SearchMode
+from rag_adapt.retrieval.protocols import SearchMode
 
 if TYPE_CHECKING:
     from rag_adapt.core.types import Passage

@@ -3,7 +3,7 @@
 They do not know any implementation; wiring picks those.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from rag_adapt.core.trace import Prepared
@@ -29,10 +29,10 @@ class Engine(Protocol):
         """What determines this engine's answers beside the call itself."""
         ...
 
-    def generate(self, call: Call) -> AsyncIterator[Delta]:
+    def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
         """Stream one answer; the last delta, and only that one, carries the outcome.
 
-        The texts of all deltas joined equal `outcome.text`. Closing the iterator early
+        The texts of all deltas joined equal `outcome.text`. Closing the generator early
         cancels the work.
 
         Raises:

@@ -87,5 +87,6 @@ def call_from_json(data: Mapping[str, Any]) -> Call:
         messages=tuple(Message(**message) for message in data["messages"]),
         sampling=Sampling(**sampling),
         adapter=data["adapter"],
+        adapter_off=data["adapter_off"],
         repeat=data["repeat"],
     )

@@ -100,6 +100,8 @@ class Call:
     sampling: Sampling
     adapter: str | None = None
     """Adapter version `name@sha12`, or None for the base model."""
+    adapter_off: str | None = None
+    """An adapter that is resident and must not act: the control arm is asked for itself."""
     repeat: int = 0
     """Which repetition this is: part of the cache's key, so that repeats are fresh."""
 
@@ -192,6 +194,8 @@ class Draft:
     examples: tuple[Example, ...] = ()
     """Worked examples, shown as alternating chat turns before the question."""
     adapter: str | None = None
+    adapter_off: str | None = None
+    """An adapter that is loaded but must not act."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +220,7 @@ class Estimate:
     """Items."""
     clusters: int
     method: str
-    """`wilson`, `wilson-clustered` or `t-clustered`."""
+    """`wilson`, `wilson-clustered`, `t-clustered`, or for pairs `t-paired[-degenerate]`."""
 
 
 @dataclass(frozen=True, kw_only=True)

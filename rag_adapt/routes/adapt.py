@@ -26,7 +26,8 @@ class Adapt:
     async def prepare(self, draft: Draft) -> Prepared:
         loaded = await self.adapters.ensure_loaded(self.adapter)
         detail = {**self.spec(), "loaded": loaded.version, "rank": loaded.rank}
-        adapter = loaded.version if self.active else None
-        return Prepared(
-            draft=replace(draft, adapter=adapter), event=Event(name="adapt", detail=detail)
-        )
+        if self.active:
+            draft = replace(draft, adapter=loaded.version)
+        else:
+            draft = replace(draft, adapter_off=loaded.version)
+        return Prepared(draft=draft, event=Event(name="adapt", detail=detail))

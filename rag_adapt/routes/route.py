@@ -4,16 +4,18 @@ It does not know skills, scores or runs, and it builds none of its collaborators
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rag_adapt.core.errors import EngineError, RagAdaptError
 from rag_adapt.core.protocols import Engine, Step
 from rag_adapt.core.template import Template
 from rag_adapt.core.trace import Answer, Event, Failure, Trace
-from rag_adapt.core.types import Call, Delta, Draft, Sampling
+from rag_adapt.core.types import Call, Delta, Draft, Outcome, Sampling
 
+Part = TypeVar("Part")
 NO_END_HINT: Final = "This is a fault of the engine: its last delta must carry the outcome."
 
 
@@ -35,12 +37,13 @@ class Route:
 
     async def stream(
         self, draft: Draft, *, engine: Engine, sampling: Sampling, repeat: int = 0
-    ) -> AsyncIterator[Delta | Answer | Failure]:
+    ) -> AsyncGenerator[Delta | Answer | Failure, None]:
         """Deltas as they come, then exactly one Answer or Failure.
 
         Errors raised on purpose become a Failure with the trace so far; others pass.
         """
         trace = Trace(route=self.spec(), item=draft.item_id)
+        last: Delta | None = None
         try:
             for step in self.steps:
                 started = time.perf_counter()
@@ -51,16 +54,16 @@ class Route:
                 messages=self.template.render(draft),
                 sampling=sampling,
                 adapter=draft.adapter,
+                adapter_off=draft.adapter_off,
                 repeat=repeat,
             )
             trace = trace.then(Event(name="render", detail={"template": self.template.hash}))
             trace = trace.then(Event(name="generate", detail={"call": call.as_json()}))
-            async for delta in engine.generate(call):
-                yield delta
-                if delta.outcome is not None:
-                    yield Answer(outcome=delta.outcome, trace=_received(trace, delta))
-                    return
-            raise EngineError("the engine's answer had no end", hint=NO_END_HINT)
+            async with aclosing(engine.generate(call)) as deltas:
+                async for delta in deltas:
+                    yield delta
+                    last = delta
+            yield _answer(trace, last)
         except RagAdaptError as error:
             yield Failure(
                 code=error.code,
@@ -74,10 +77,10 @@ class Route:
         self, draft: Draft, *, engine: Engine, sampling: Sampling, repeat: int = 0
     ) -> Answer | Failure:
         """The end of `stream`, without its pieces."""
-        async for part in self.stream(draft, engine=engine, sampling=sampling, repeat=repeat):
-            if not isinstance(part, Delta):
-                return part
-        raise AssertionError("stream ends with an Answer or a Failure")
+        parts = self.stream(draft, engine=engine, sampling=sampling, repeat=repeat)
+        end = await _last(parts)
+        assert isinstance(end, Answer | Failure)  # so `stream` promises
+        return end
 
 
 async def replay(trace: Trace, *, engine: Engine) -> Answer:
@@ -87,20 +90,35 @@ async def replay(trace: Trace, *, engine: Engine) -> Answer:
         ValueError: the trace never reached an engine.
         EngineError: the engine failed.
     """
-    async for delta in engine.generate(trace.call()):
-        if delta.outcome is not None:
-            return Answer(outcome=delta.outcome, trace=_received(trace, delta))
-    raise EngineError("the engine's answer had no end", hint=NO_END_HINT)
+    return _answer(trace, await _last(engine.generate(trace.call())))
+
+
+async def _last(parts: AsyncGenerator[Part, None]) -> Part | None:
+    """The last part, once the generator has ended."""
+    last: Part | None = None
+    async with aclosing(parts):
+        async for part in parts:
+            last = part
+    return last
 
 
 def _timed(event: Event, seconds: float) -> Event:
     return Event(name=event.name, detail=event.detail, seconds=seconds)
 
 
-def _received(trace: Trace, delta: Delta) -> Trace:
-    """The trace with what the engine says it received written into its last event."""
-    assert delta.outcome is not None
-    sent, last = delta.outcome.sent, trace.events[-1]
+def _answer(trace: Trace, last: Delta | None) -> Answer:
+    """The answer, with what the engine says it received written into the trace's last event.
+
+    Raises:
+        EngineError: the last delta carries no outcome.
+    """
+    if last is None or last.outcome is None:
+        raise EngineError("the engine's answer had no end", hint=NO_END_HINT)
+    return Answer(outcome=last.outcome, trace=_received(trace, last.outcome))
+
+
+def _received(trace: Trace, outcome: Outcome) -> Trace:
+    sent, last = outcome.sent, trace.events[-1]
     detail = {
         **last.detail,
         "template_hash": sent.template_hash,
@@ -108,5 +126,5 @@ def _received(trace: Trace, delta: Delta) -> Trace:
         "model": sent.model,
         "adapter": sent.adapter,
     }
-    event = Event(name="generate", detail=detail, seconds=delta.outcome.times.total)
+    event = Event(name="generate", detail=detail, seconds=outcome.times.total)
     return Trace(route=trace.route, item=trace.item, events=(*trace.events[:-1], event))

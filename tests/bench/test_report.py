@@ -182,10 +182,12 @@ def test_a_table_shows_scores_differences_and_what_was_not_measured() -> None:
     ]
     made = report(rows, "prompt", "rag", "lora", "bare", "closed-book", extras=extras)
     [table] = tables(made)
-    assert table.title == "colours: 3 of 9 test items in 3 clusters, scored by label"
+    assert table.title == (
+        "colours: 3 of 9 test items in 3 clusters, scored by label; best control: bare"
+    )
     cells = {r[0]: r[1:] for r in table.rows}
-    assert cells["prompt"][0].startswith("100.0 % [")
-    assert "to bare" in cells["prompt"][3]
+    assert cells["prompt"][0].startswith("100.0 [")
+    assert cells["prompt"][3].startswith("+100.0 [")
     assert cells["prompt"][4] == "1.00 s"
     assert cells["rag"][0] == "not measured: no corpus"
     assert cells["lora"][4] == "cached"
