@@ -209,18 +209,21 @@ def _items(rng: random.Random, facts: Sequence[Fact], manual: Marked) -> list[It
 
 
 def _templates() -> dict[str, Template]:
-    rule = (
-        "Answer the question about a Garthwell growing cabinet (Sorrel, Tansy, Yarrow or Borage). "
-        "Give only the short answer: a number with its unit, a name or a code."
-    )
-    example = "Question: How deep is the Fennel?\nAnswer: 33 cm"
-    question = "Question: {input}\nAnswer:"
+    # An example of another product leaked into the answers on dev items: the small default
+    # model repeated its value. It is kept as an alternative only.
+    question = "{input} Answer with the number and its unit, the name or the code only."
     return {
-        "prompt": Template(user=f"{rule}\n\n{example}\n\n{question}"),
+        "prompt": Template(user=f"About a growing cabinet made by Garthwell: {question}"),
         "prompt-2": Template(
             system="You answer with a few words only, never with a sentence.", user="{input}"
         ),
+        "prompt-3": Template(
+            user=(
+                "Give only the short answer: a number with its unit, a name or a code.\n\n"
+                "Question: How deep is the Fennel?\nAnswer: 33 cm\n\nQuestion: {input}\nAnswer:"
+            )
+        ),
         "context": Template(
-            user=f"{rule} Take it from these pages:\n{{context}}\n\n{example}\n\n{question}"
+            user=f"{{context}}\n\nAbout a growing cabinet made by Garthwell: {question}"
         ),
     }
