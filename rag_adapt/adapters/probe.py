@@ -12,7 +12,7 @@ from rag_adapt.core.errors import AdapterError
 
 PROBE_FILE: Final = "probe.json"
 PROMPTS: Final = 4
-"""Prompts that a probe holds."""
+"""Prompts of the skill that a probe holds, at most."""
 NEW_TOKENS: Final = 16
 """Tokens of each continuation, at most."""
 
@@ -23,6 +23,7 @@ class ProbePrompt(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     item: str
+    """Id of the item that was asked, or `general-N`."""
     prompt_ids: tuple[int, ...]
     continuation_ids: tuple[int, ...]
     """Greedy under the adapter."""

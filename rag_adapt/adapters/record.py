@@ -6,20 +6,24 @@ figures of the libraries themselves, row by row, as a server should reproduce th
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rag_adapt.adapters.pack import TokenRow
 from rag_adapt.adapters.probe import NEW_TOKENS, PROMPTS, Probe, ProbePrompt
+from rag_adapt.core.types import Message
 from rag_adapt.models.loading import LoadedModel
 
 if TYPE_CHECKING:
     import torch
 
 Ids = Sequence[int]
+GENERAL: Final = ("Describe a harbour at night.", "What would you pack for a week in the hills?")
+"""Prompts from outside every skill: two adapters that learned the same answers agree on those,
+and differ here."""
 
 
 def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) -> Probe:
-    """Continue the first prompts greedily and note the log-probabilities of what came.
+    """Continue the first prompts, and the general ones, greedily; note what that was worth.
 
     Args:
         peft: The trained `peft.PeftModel`; its adapter is active.
@@ -29,8 +33,10 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
     import torch
 
     peft.eval()
-    chosen = list(islice(rows.items(), PROMPTS))
-    prompts = [row.prompt for _, row in chosen]
+    asks = {item: row.prompt for item, row in islice(rows.items(), PROMPTS)}
+    for number, text in enumerate(GENERAL, start=1):
+        asks[f"general-{number}"] = base.chat.render([Message(role="user", content=text)])
+    prompts = list(asks.values())
     with torch.inference_mode():
         continued = [continuation(peft, prompt, base.chat.stop_ids) for prompt in prompts]
         asked = list(zip(prompts, continued, strict=True))
@@ -51,12 +57,12 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
         prompts=tuple(
             ProbePrompt(
                 item=item,
-                prompt_ids=tuple(row.prompt),
+                prompt_ids=prompts[place],
                 continuation_ids=tuple(continued[place]),
                 base=plain[place],
                 adapter=adapter[place],
             )
-            for place, (item, row) in enumerate(chosen)
+            for place, item in enumerate(asks)
         ),
     )
 

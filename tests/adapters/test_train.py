@@ -108,7 +108,8 @@ def test_the_probe_is_what_peft_computes_from_the_stored_files(
     from transformers import AutoModelForCausalLM
 
     probe = store.probe(trained.version)
-    assert [prompt.item for prompt in probe.prompts] == ["dev-0", "dev-1", "dev-2"]
+    asked = [prompt.item for prompt in probe.prompts]
+    assert asked == ["dev-0", "dev-1", "dev-2", "general-1", "general-2"]
     assert probe.effect > 10 * probe.noise
     plain = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     pairs = [(prompt.prompt_ids, prompt.continuation_ids) for prompt in probe.prompts]
@@ -141,7 +142,7 @@ def test_without_dev_items_the_code_length_is_not_claimed(
     card = train(plan(count=1, dev=()), base=base(tiny_model), chat=chat, store=store)
     assert (card.dev_bits_before, card.dev_bits_after, card.dev_examples) == (None, None, 0)
     assert card.settings.shared_prefix is False
-    assert [prompt.item for prompt in store.probe(card.version).prompts] == ["train-0"]
+    assert store.probe(card.version).prompts[0].item == "train-0"
 
 
 def test_an_interrupted_training_leaves_nothing(
