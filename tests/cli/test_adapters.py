@@ -1,0 +1,152 @@
+"""`rag-adapt adapters` from training to removal, on a tiny model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from rag_adapt.adapters.check import WEIGHTS_FILE
+from rag_adapt.cli.app import run
+from tests.samples import write_skill
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny tensors gain nothing from several threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def model(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny model as the one of the settings, in deterministic mode."""
+    monkeypatch.setenv("RAG_ADAPT_MODEL", str(tiny_model))
+    monkeypatch.setenv("RAG_ADAPT_DETERMINISTIC", "true")
+    monkeypatch.setenv("RAG_ADAPT_EMBEDDER", "hashing")
+    return tiny_model
+
+
+@pytest.fixture
+def version(own_folder: Path, model: Path, capsys: Captured) -> str:
+    """A trained adapter."""
+    skill = write_skill(own_folder / "colours")
+    options = ["--name", "hues", "--lr", "0.005", "--epochs", "2", "--json"]
+    assert run(["adapters", "train", str(skill), *options]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert (card["skill"], card["examples"], card["settings"]["epochs"]) == ("colours", 6, 2)
+    return str(card["version"])
+
+
+def test_training_prints_the_card_and_shows_progress(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    options = ["--examples", "4", "--rank", "2", "--seed", "3", "--batch-size", "2"]
+    assert run(["adapters", "train", str(skill), *options]) == 0
+    printed = capsys.readouterr()
+    assert "colours@" in printed.out
+    assert "held-out bits/token" in printed.out
+    assert "settings.rank" in printed.out
+    assert "train: 2/2 loss" in printed.err
+
+
+def test_list_marks_the_current_version(version: str, capsys: Captured) -> None:
+    assert run(["adapters", "list"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if version in line)
+    assert "*" in row
+    assert run(["adapters", "list", "--json"]) == 0
+    assert [card["version"] for card in json.loads(capsys.readouterr().out)] == [version]
+
+
+def test_an_adapter_without_a_card_is_named_beside_the_list(
+    version: str, own_folder: Path, capsys: Captured
+) -> None:
+    (own_folder / ".rag-adapt" / "adapters" / version / "card.json").unlink()
+    assert run(["adapters", "list"]) == 0
+    assert f"{version}: its card cannot be read" in capsys.readouterr().err
+
+
+def test_show_takes_a_name_and_verifies_the_files(
+    version: str, own_folder: Path, capsys: Captured
+) -> None:
+    assert run(["adapters", "show", "hues", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == version
+    weights = own_folder / ".rag-adapt" / "adapters" / version / WEIGHTS_FILE
+    weights.write_bytes(weights.read_bytes()[:-8])
+    assert run(["adapters", "show", "hues"]) == 2
+    assert "is corrupt" in capsys.readouterr().err
+
+
+def test_prove_prints_the_four_checks(version: str, capsys: Captured) -> None:
+    assert run(["adapters", "prove", version, "--json"]) == 0
+    proof = json.loads(capsys.readouterr().out)
+    assert (proof["version"], proof["proven"]) == (version, True)
+    names = [check["name"] for check in proof["checks"]]
+    assert names == ["hash", "template", "canary", "parity"]
+
+
+def test_an_unproven_adapter_ends_with_exit_code_1_and_its_reason(
+    version: str, own_folder: Path, capsys: Captured
+) -> None:
+    file = own_folder / ".rag-adapt" / "adapters" / version / "probe.json"
+    probe = json.loads(file.read_text())
+    for prompt in probe["prompts"]:
+        prompt["adapter"] = prompt["base"]
+    file.write_text(json.dumps(probe))
+    assert run(["adapters", "prove", version]) == 1
+    printed = capsys.readouterr()
+    assert "failed" in printed.out
+    assert "was not shown to be active" in printed.err
+
+
+def test_an_adapter_for_another_base_model_is_refused(
+    version: str, own_folder: Path, capsys: Captured
+) -> None:
+    from tests.tiny_model import make_tiny_model
+
+    other = make_tiny_model(own_folder / "other", seed=1)
+    assert run(["adapters", "prove", version, "--model", str(other)]) == 2
+    assert "was trained on" in capsys.readouterr().err
+
+
+def test_remove_asks_unless_told_not_to(
+    version: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["adapters", "remove", version, "--yes"]) == 0
+    assert f"removed {version}" in capsys.readouterr().out
+    assert run(["adapters", "show", version]) == 2
+
+
+def test_a_declined_removal_keeps_the_adapter(
+    version: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["adapters", "remove", version]) == 130
+    assert run(["adapters", "show", version]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--rank", "5"], "rank 5"),
+        (["--lr", "7"], "learning rate 7.0"),
+        (["--name", "Hues!"], "'Hues!' cannot name an adapter"),
+        (["--examples", "0"], "--examples"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_loaded(
+    own_folder: Path, options: list[str], named: str, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    assert run(["adapters", "train", str(skill), *options]) == 2
+    printed = capsys.readouterr().err
+    assert named in printed
+    assert "try:" in printed
