@@ -19,12 +19,12 @@ def no_network() -> Iterator[None]:
     """Refuse every connection that leaves this machine."""
     connect = socket.socket.connect
 
-    def guarded(self: socket.socket, address: Any) -> None:
+    def guarded(self: socket.socket, address: Any, /) -> None:
         if self.family != socket.AF_UNIX and address[0] not in LOOPBACK:
             raise AssertionError(f"a test tried to reach {address!r}")
         connect(self, address)
 
-    socket.socket.connect = guarded  # type: ignore[method-assign]
+    socket.socket.connect = guarded  # type: ignore[method-assign,assignment]
     yield
     socket.socket.connect = connect  # type: ignore[method-assign]
 

@@ -1,1 +1,1 @@
-"""What answers calls: the model in this process, a server, a script, and a cache over any of them."""
+"""What answers calls: a model in this process, a server, a script, and a cache before them."""
