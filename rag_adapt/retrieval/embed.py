@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rag_adapt.core.errors import CollectionError, MissingPackageError
+from rag_adapt.models.packages import quiet_transformers
 from rag_adapt.retrieval.protocols import Embedder, EmbedderIdentity
 from rag_adapt.retrieval.sqlite import close_with, open_writer, transaction, translated
 
@@ -106,13 +107,14 @@ class SentenceTransformerEmbedder:
                 hint="Install it: `pip install 'sentence-transformers>=6.2'`.",
             ) from exc
         try:
-            return SentenceTransformer(
-                str(self._path),
-                device=self._device,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-            )
+            with quiet_transformers():
+                return SentenceTransformer(
+                    str(self._path),
+                    device=self._device,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    model_kwargs={"use_safetensors": True},
+                )
         except (OSError, ValueError, KeyError) as exc:
             raise CollectionError(
                 f"embedder {self._identity.name!r} at {str(self._path)!r} cannot be loaded: {exc}",
