@@ -22,7 +22,7 @@ DOORS = {
     "sentence_transformers": {"retrieval/embed.py"},
 }
 """Where a vendor's library may be imported, lazily or not."""
-HEAVY = {*DOORS, "langchain_core", "langchain_text_splitters", "scipy", "statsmodels", "datasets"}
+HEAVY = {*DOORS, "langchain_core", "scipy", "statsmodels", "datasets"}
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
