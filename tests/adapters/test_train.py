@@ -10,7 +10,7 @@ from transformers import MistralConfig, MistralForCausalLM
 from rag_adapt.adapters import lora
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.examples import training_rows
-from rag_adapt.adapters.pack import TokenRow
+from rag_adapt.adapters.pack import TokenRow, answer_losses, packs
 from rag_adapt.adapters.record import logprobs_of
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.train import items_hash, train
@@ -239,3 +239,33 @@ def test_answer_tokens_alone_carry_loss(tiny_model: Path) -> None:
     scores = torch.log_softmax(logits, dim=-1)
     expected = -(scores[3, 60] + scores[4, 2]) / lora.NATS_PER_BIT / 2
     assert bits == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_gradients_are_those_of_a_plain_loop_over_the_rows(tiny_model: Path, share: bool) -> None:
+    from transformers import AutoModelForCausalLM
+
+    rows = [TokenRow(prompt=(1, 50, 51, 52 + n), answer=(60 + n, 61, 2)) for n in range(3)]
+
+    def gradients(packed: bool) -> list[torch.Tensor]:
+        model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+        adapted = lora.adapt(model, plan())
+        parameters = [p for p in adapted.peft.parameters() if p.requires_grad]
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(0.01)
+        if packed:
+            losses = [
+                answer_losses(adapted.peft, p, torch.float32) for p in packs(rows, share=share)
+            ]
+            torch.autograd.backward(torch.cat(losses).mean())
+        else:
+            for row in rows:
+                ids = torch.tensor([[*row.prompt, *row.answer]])
+                labels = ids.clone()
+                labels[0, : len(row.prompt)] = -100
+                torch.autograd.backward(adapted.peft(input_ids=ids, labels=labels).loss / len(rows))
+        return [parameter.grad for parameter in parameters]
+
+    for ours, plain in zip(gradients(True), gradients(False), strict=True):
+        assert torch.allclose(ours, plain, atol=1e-4, rtol=1e-3)
