@@ -4,6 +4,7 @@ It does not know defaults or packages. Only `fetch` reaches the network.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +42,15 @@ def cached_folder(name: str, cache: Path | None = None) -> Path | None:
     return snapshot if weight_files(snapshot) else None
 
 
-def fetch(name: str, cache: Path | None = None) -> Path:
+def fetch(
+    name: str, cache: Path | None = None, *, download: Callable[..., str] | None = None
+) -> Path:
     """Download a repository's weights and tokenizer into the hub's cache.
+
+    Args:
+        name: The repository.
+        cache: The hub's cache; the library's own where None.
+        download: `huggingface_hub.snapshot_download` where None.
 
     Raises:
         ModelNotFoundError: no such repository, or the hub cannot be reached.
@@ -56,8 +64,9 @@ def fetch(name: str, cache: Path | None = None) -> Path:
             f"{name!r} is no hub id",
             hint="A hub id looks like HuggingFaceTB/SmolLM2-135M-Instruct.",
         )
+    get = download or snapshot_download
     try:
-        return Path(snapshot_download(name, cache_dir=cache, allow_patterns=list(WANTED)))
+        return Path(get(name, cache_dir=cache, allow_patterns=list(WANTED)))
     except HfHubHTTPError as exc:
         raise ModelNotFoundError(
             f"the hub does not give {name!r}: {_first_line(exc)}",

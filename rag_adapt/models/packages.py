@@ -9,7 +9,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ class Carried:
         return f"{self.label}-{self.weights[:12]}"
 
 
-DEFAULTS: Final[dict[Kind, Carried]] = {
+DEFAULTS: Final[Mapping[Kind, Carried]] = {
     "language": Carried(
         label="SmolLM2-135M-Instruct",
         repo="HuggingFaceTB/SmolLM2-135M-Instruct",

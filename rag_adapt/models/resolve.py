@@ -4,7 +4,7 @@ It does not load anything. `default` is one fixed set of weights, by hash: other
 under the same name are never taken in its place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from rag_adapt.models.packages import (
 )
 
 DEFAULT: Final = "default"
+Defaults = Mapping[Kind, Carried]
+Download = Callable[[str, Path | None], Path]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ def resolve_model(
     kind: Kind = "language",
     progress: Progress | None = None,
     hub_cache: Path | None = None,
+    defaults: Defaults = DEFAULTS,
 ) -> ModelFiles:
     """The first place that has the model; never the network.
 
@@ -53,25 +56,27 @@ def resolve_model(
         kind: Which default is meant.
         progress: Told of a conversion and of hashing.
         hub_cache: The hub's cache; the library's own where None.
+        defaults: What `default` means.
 
     Raises:
         ModelNotFoundError: naming every place looked in and the command that would get it.
     """
     shown = progress or Silent()
     if name == DEFAULT:
-        return _default(DEFAULTS[kind], home=home, progress=shown, hub_cache=hub_cache)
+        return _default(defaults[kind], kind, home=home, progress=shown, hub_cache=hub_cache)
     if (folder := Path(name).expanduser()).is_dir():
         weights = weights_hash(folder, home=home, progress=shown)
         return ModelFiles(name=name, path=folder, weights=weights, source="folder")
     if (snapshot := cached_folder(name, hub_cache)) is not None:
         weights = weights_hash(snapshot, home=home, progress=shown)
         return ModelFiles(name=name, path=snapshot, weights=weights, source="cache")
-    for carried in DEFAULTS.values():
+    for carried in defaults.values():
         if name == carried.repo and not carried.convert:
             path = carried_folder(carried, home=home, progress=shown)
             if path is not None:
                 return ModelFiles(name=name, path=path, weights=carried.weights, source="package")
-    raise _not_found(name, places(name, home=home, kind=kind, hub_cache=hub_cache), kind)
+    looked = places(name, home=home, kind=kind, hub_cache=hub_cache, defaults=defaults)
+    raise _not_found(name, looked, kind)
 
 
 def fetch_model(
@@ -81,20 +86,38 @@ def fetch_model(
     kind: Kind = "language",
     progress: Progress | None = None,
     hub_cache: Path | None = None,
+    defaults: Defaults = DEFAULTS,
+    download: Download = fetch,
 ) -> ModelFiles:
     """The model from where it is, or else from the hub.
+
+    Args:
+        name: As for `resolve_model`, like the arguments up to `defaults`.
+        home: Where converted weights and remembered hashes lie.
+        kind: Which default is meant.
+        progress: Told of a conversion and of hashing.
+        hub_cache: The hub's cache; the library's own where None.
+        defaults: What `default` means.
+        download: Gets a repository into the cache.
 
     Raises:
         ModelNotFoundError: neither here nor on the hub, or the hub cannot be reached.
     """
     try:
-        return resolve_model(name, home=home, kind=kind, progress=progress, hub_cache=hub_cache)
+        return resolve_model(
+            name,
+            home=home,
+            kind=kind,
+            progress=progress,
+            hub_cache=hub_cache,
+            defaults=defaults,
+        )
     except ModelNotFoundError:
-        carried = DEFAULTS[kind]
+        carried = defaults[kind]
         if name == DEFAULT and (carried.convert or carried_file(carried) is not None):
             raise
     repo = carried.repo if name == DEFAULT else name
-    folder = fetch(repo, hub_cache)
+    folder = download(repo, hub_cache)
     weights = weights_hash(folder, home=home, progress=progress)
     if name == DEFAULT and weights != carried.weights:
         raise ModelNotFoundError(
@@ -105,13 +128,18 @@ def fetch_model(
 
 
 def places(
-    name: str, *, home: Path, kind: Kind = "language", hub_cache: Path | None = None
+    name: str,
+    *,
+    home: Path,
+    kind: Kind = "language",
+    hub_cache: Path | None = None,
+    defaults: Defaults = DEFAULTS,
 ) -> tuple[Place, ...]:
     """Every place in the order of resolution, with what is there; converts and fetches nothing."""
     if name == DEFAULT:
-        return _default_places(DEFAULTS[kind], home=home, hub_cache=hub_cache)
+        return _default_places(defaults[kind], home=home, hub_cache=hub_cache)
     folder = Path(name).expanduser()
-    carriers = [c for c in DEFAULTS.values() if name == c.repo and not c.convert]
+    carriers = {c for c in defaults.values() if name == c.repo and not c.convert}
     return (
         _folder_place(folder),
         _cache_place(name, hub_cache),
@@ -127,7 +155,7 @@ def places(
 
 
 def _default(
-    carried: Carried, *, home: Path, progress: Progress, hub_cache: Path | None
+    carried: Carried, kind: Kind, *, home: Path, progress: Progress, hub_cache: Path | None
 ) -> ModelFiles:
     converted = home / "models" / carried.folder_name
     source: Source = "package"
@@ -140,7 +168,7 @@ def _default(
         path, source = carried_folder(carried, home=home, progress=progress), "package"
     if path is None:
         shown = _default_places(carried, home=home, hub_cache=hub_cache)
-        raise _not_found(DEFAULT, shown, "language" if carried.convert else "embedder")
+        raise _not_found(DEFAULT, shown, kind, carried.install)
     weights = weights_hash(path, home=home, progress=progress)
     if weights != carried.weights:
         raise ModelNotFoundError(
@@ -220,13 +248,12 @@ def _no_package() -> Place:
     )
 
 
-def _not_found(name: str, looked: Sequence[Place], kind: Kind) -> ModelNotFoundError:
+def _not_found(
+    name: str, looked: Sequence[Place], kind: Kind, install: str | None = None
+) -> ModelNotFoundError:
     listed = "; ".join(f"{place.source}: {place.where} ({place.state})" for place in looked)
     flag = "" if kind == "language" else " --embedder"
-    if name == DEFAULT:
-        hint = f"Get it: {DEFAULTS[kind].install}"
-    else:
-        hint = f"Get it: rag-adapt models fetch {name}{flag}"
     return ModelNotFoundError(
-        f"no weights for {kind} model {name!r}; looked in {listed}", hint=hint
+        f"no weights for {kind} model {name!r}; looked in {listed}",
+        hint=f"Get it: {install or f'rag-adapt models fetch {name}{flag}'}",
     )
