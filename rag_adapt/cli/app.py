@@ -32,17 +32,25 @@ app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
     home: Annotated[str | None, typer.Option(help="Where state lives; default .rag-adapt.")] = None,
     debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
     """Keep what stands before the command; each command reads the settings when it runs."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     context.obj = Context(home=home)
 
 
@@ -61,8 +69,9 @@ def run(arguments: list[str]) -> int:
             raise
         return _report(error)
     except KeyboardInterrupt:
+        result = INTERRUPTED
+    if result == INTERRUPTED:  # also what Typer makes of Ctrl-C
         print_error("interrupted", "What was finished is kept; run the same command to go on.")
-        return INTERRUPTED
     return result if isinstance(result, int) else 0
 
 
@@ -79,8 +88,8 @@ def _report(error: Exception) -> int:
         print_error(str(show()), "See `rag-adapt --help`, or `rag-adapt COMMAND --help`.")
         return 2
     if type(error).__name__ == "Abort":
-        print_error("interrupted", "What was finished is kept; run the same command to go on.")
-        return INTERRUPTED
+        print_error("stopped: a question was left unanswered", "Answer it, or pass --yes.")
+        return 2
     print_error(
         f"unexpected {type(error).__name__}: {error}",
         "This is a fault of rag-adapt. Run the command again with `rag-adapt --debug ...` and "

@@ -6,7 +6,7 @@ It does not know any command.
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,7 @@ class Bars:
         )
 
         self._console = Console(stderr=True)
+        self.terminal = self._console.is_terminal
         self._tasks: dict[str, Any] = {}
         self._printed: dict[str, int] = {}
         self.progress = Progress(
@@ -89,7 +90,7 @@ class Bars:
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """See `rag_adapt.core.protocols.Progress`."""
-        if not self._console.is_terminal:
+        if not self.terminal:
             self._print(stage, done, total, note)
             return
         if stage not in self._tasks:
@@ -108,5 +109,5 @@ class Bars:
 def bars() -> Iterator[Bars]:
     """Show progress bars while the block runs."""
     shown = Bars()
-    with shown.progress:
+    with shown.progress if shown.terminal else nullcontext():
         yield shown
