@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rag_adapt.adapters.card import LossPoint
 from rag_adapt.adapters.check import WEIGHTS_FILE
-from rag_adapt.adapters.pack import TokenRow, answer_losses, packs
+from rag_adapt.adapters.pack import LIMIT, TokenRow, answer_losses, packs
 from rag_adapt.adapters.plan import TrainPlan
 from rag_adapt.core.errors import AdapterError, StorageError
 from rag_adapt.core.protocols import Progress
@@ -96,11 +96,13 @@ def fit(
     Raises:
         AdapterError: the loss or the weights became infinite or undefined.
     """
-    shared = sharing_is_exact(adapted, rows)
-    before = code_length(adapted, dev, shared=shared)
-    watch = _Watch(adapted, dev, steps=plan.steps, shared=shared, bits=before, progress=progress)
-    trainer = _trainer(adapted, plan, rows, folder, shared, watch)
-    trainer.train()
+    with fast_attention(adapted, [*rows, *dev]):
+        shared = sharing_is_exact(adapted, rows)
+        before = code_length(adapted, dev, shared=shared)
+        watch = _Watch(
+            adapted, dev, steps=plan.steps, shared=shared, bits=before, progress=progress
+        )
+        _trainer(adapted, plan, rows, folder, shared, watch).train()
     _refuse_divergence(adapted, plan, watch)
     return Fit(losses=tuple(watch.losses), before=before, after=watch.bits, shared=shared)
 
@@ -199,6 +201,24 @@ def computing(adapted: Adapted) -> Iterator[None]:
             stack.enter_context(torch.autocast(adapted.peft.device.type, dtype=adapted.dtype))
             stack.enter_context(disable_input_dtype_casting(adapted.peft))
         yield
+
+
+@contextmanager
+def fast_attention(adapted: Adapted, rows: Sequence[TokenRow]) -> Iterator[None]:
+    """Attention by plain matrix products, where that is faster: short packs on a processor.
+
+    The backward pass of torch's fused attention takes twice to three times as long there; plain
+    products keep a matrix of tokens by tokens for every layer, so long rows stay with the fused.
+    """
+    model = adapted.peft.get_base_model()
+    chosen = model.config._attn_implementation
+    plain = model.device.type == "cpu" and max(row.tokens for row in rows) <= LIMIT
+    if plain:
+        model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(chosen)
 
 
 def save(adapted: Adapted, folder: Path, *, base_name: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import torch
 
-LIMIT: Final = 1024
+LIMIT: Final = 640
 """Tokens of a pack, unless one row alone is longer: attention grows with their square."""
 
 

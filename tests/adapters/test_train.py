@@ -269,3 +269,18 @@ def test_gradients_are_those_of_a_plain_loop_over_the_rows(tiny_model: Path, sha
 
     for ours, plain in zip(gradients(True), gradients(False), strict=True):
         assert torch.allclose(ours, plain, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("tokens", "chosen"), [(20, "eager"), (700, "sdpa")])
+def test_short_packs_use_plain_attention_and_leave_the_model_as_it_was(
+    tiny_model: Path, tokens: int, chosen: str
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        tiny_model, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    adapted = lora.adapt(model, plan())
+    with lora.fast_attention(adapted, [TokenRow(prompt=(5,) * tokens, answer=(2,))]):
+        assert model.config._attn_implementation == chosen
+    assert model.config._attn_implementation == "sdpa"
