@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rag_adapt.engines.embedded_kv import Buffers, Prefix, install_attention
+from rag_adapt.engines.embedded_kv import Buffers, Prefix, prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ class Runner:
         self._plain = plain
         self._layers = int(model.config.get_text_config().num_hidden_layers)
         if not plain:
-            install_attention(model)
+            prepare(model)
 
     def fill(
         self, prompts: Sequence[Prompt], forward: Forward, keep: int = 1
