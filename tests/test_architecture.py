@@ -78,7 +78,7 @@ def test_only_settings_and_wiring_read_the_environment() -> None:
         for path in FILES
         if re.search(r"os\.environ|os\.getenv", path.read_text())
     }
-    assert readers <= {"settings.py", "wiring.py", "engines/remote.py", "retrieval/chroma.py"}
+    assert readers <= {"models/threads.py", "engines/remote.py", "retrieval/chroma.py"}
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -14,6 +14,7 @@ from rag_adapt import __version__
 from rag_adapt.cli import adapters, answer, bench, index, models, runs, skills
 from rag_adapt.cli.console import Context, print_error
 from rag_adapt.core.errors import RagAdaptError, SettingsError, StorageError, UserError
+from rag_adapt.models.threads import wait_passively
 
 INTERRUPTED: Final = 130
 
@@ -62,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are printed in one shape."""
     debug = "--debug" in arguments
+    wait_passively()
     try:
         result = app(args=arguments, standalone_mode=False)
     except Exception as error:

@@ -10,6 +10,7 @@ from rag_adapt.core.errors import ModelNotFoundError, SettingsError
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.packages import quiet_transformers
+from rag_adapt.models.threads import wait_passively
 
 Device = Literal["auto", "cpu", "cuda"]
 NumberFormat = Literal["auto", "bfloat16", "float32"]
@@ -54,6 +55,7 @@ def load_language_model(
         SettingsError: CUDA was asked for and is not there, or the model has no chat template.
         ModelNotFoundError: the files are damaged, or no causal language model.
     """
+    wait_passively()
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
