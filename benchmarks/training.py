@@ -56,7 +56,7 @@ def main() -> None:
             rows=tokenise(training_rows(items, skill.prompt, labels=skill.labels), chat),
         ),
         Case(
-            what=f"{skill.name}: inputs alone, nothing in common",
+            what=f"{skill.name}: inputs alone, only the chat header in common",
             rows=tokenise(training_rows(items, numbered), chat),
         ),
     )
