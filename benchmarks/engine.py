@@ -162,7 +162,7 @@ async def with_adapters(engine: "EmbeddedEngine") -> list[Line]:
             await engine.load_adapter(ref)
     versions = [ref.version for ref in refs]
     one = await stream(engine, prompts(REQUESTS, seed=2), versions[:1])
-    mixed = await stream(engine, prompts(REQUESTS, seed=3), versions)
+    mixed = await stream(engine, prompts(REQUESTS, seed=2), versions)
     same = await first_tokens(engine, lambda _: versions[0])
     switched = await first_tokens(engine, lambda turn: versions[turn % ADAPTERS])
     return [

@@ -89,7 +89,7 @@ class EmbeddedEngine:
         self._uses: Counter[str] = Counter()
         self._thread = EngineThread(
             runner=Runner(loaded.model, device=loaded.device, plain=plain),
-            bank=AdapterBank(loaded.model, device=loaded.device),
+            bank=AdapterBank(loaded.model, device=loaded.device, plain=plain),
             max_batch=1 if plain else max_batch,
             window=0.0 if plain else window_seconds,
             prefixes=not plain,

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import AdapterRef
+from rag_adapt.engines.embedded_lora import Mix, RowLora, plain_linear
 
 if TYPE_CHECKING:
     from rag_adapt.engines.embedded import EmbeddedEngine
@@ -38,18 +39,22 @@ class AdapterBank:
     Args:
         model: A transformers causal language model.
         device: Where it is.
+        plain: Compute adapters as PEFT does, rather than side by side.
     """
 
-    def __init__(self, model: Any, *, device: str) -> None:
+    def __init__(self, model: Any, *, device: str, plain: bool) -> None:
         self._base = model
         self._device = device
+        self._plain = plain
+        self._mix = Mix(BASE)
         self._peft: Any = None
 
     def forward(self, *, adapters: list[str], **inputs: Any) -> Any:
         """Call the model, each row with its own adapter."""
-        if self._peft is None:
-            return self._base(**inputs)
-        return self._peft(**inputs, adapter_names=adapters)
+        if self._plain and self._peft is not None:
+            return self._peft(**inputs, adapter_names=adapters)
+        self._mix.use(adapters)
+        return self._base(**inputs)
 
     def load(self, ref: AdapterRef) -> None:
         """Add an adapter.
@@ -82,6 +87,8 @@ class AdapterBank:
                 hint="Use the base model that it was trained for.",
             )
         self._peft.eval()
+        if not self._plain:
+            self._side_by_side(ref)
 
     def unload(self, version: str) -> None:
         """Remove an adapter."""
@@ -103,7 +110,22 @@ class AdapterBank:
             autocast_adapter_dtype=False,
         )
 
+    def _side_by_side(self, ref: AdapterRef) -> None:
+        from peft.tuners.lora import LoraLayer
+
+        layers = [module for module in self._peft.modules() if isinstance(module, LoraLayer)]
+        if self._peft.modules_to_save or not all(plain_linear(layer) for layer in layers):
+            self._discard(inner_name(ref.version))
+            raise AdapterError(
+                f"adapter {ref.version!r} is more than a plain LoRA on linear layers",
+                hint="Train it without DoRA, bias, embeddings or extra modules.",
+            )
+        for layer in layers:
+            if not isinstance(layer.forward, RowLora):
+                layer.forward = RowLora(layer, self._mix)
+
     def _discard(self, name: str) -> None:
+        self._mix.forget(name)
         if self._peft is None or name not in self._peft.peft_config:
             return
         others = [other for other in self._peft.peft_config if other != name]

@@ -325,15 +325,12 @@ class EngineThread:
 
 
 def _nearest(queue: Any, count: int, room: int) -> list[Any]:
-    """Take the oldest entry and those nearest to it in length; same adapter first if many.
+    """Take the oldest entry and those nearest to it in length, so that little is padded.
 
     The batch's rows times its longest row stay within `room`, but for a single one.
     """
     oldest = queue[0]
     others = [entry for entry in queue if entry is not oldest]
-    same = [entry for entry in others if entry.adapter == oldest.adapter]
-    if len(same) + 1 >= max(2, count // 2):
-        others = same
     others.sort(key=lambda entry: abs(entry.room - oldest.room))
     group, longest = [oldest], oldest.room
     for entry in others:
