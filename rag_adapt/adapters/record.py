@@ -38,7 +38,7 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
         asks[f"general-{number}"] = base.chat.render([Message(role="user", content=text)])
     prompts = list(asks.values())
     with torch.inference_mode():
-        continued = [continuation(peft, prompt, base.chat.stop_ids) for prompt in prompts]
+        continued = continuations(peft, prompts, base.chat.stop_ids)
         asked = list(zip(prompts, continued, strict=True))
         adapter = [logprobs_of(peft, [pair])[0] for pair in asked]
         together = logprobs_of(peft, asked)
@@ -67,14 +67,19 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
     )
 
 
-def continuation(model: Any, prompt: Ids, stop_ids: Ids) -> list[int]:
-    """The greedy answer, at most `NEW_TOKENS` long, with the token that ends it."""
+def continuations(model: Any, prompts: Sequence[Ids], stop_ids: Ids) -> list[list[int]]:
+    """Greedy answers, at most `NEW_TOKENS` long, each with the token that ends it."""
     import torch
 
-    ids = torch.tensor([list(prompt)], device=model.device)
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), stop_ids[0])
+    mask = torch.zeros_like(ids)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(list(prompt))
+        mask[row, longest - len(prompt) :] = 1
     generated = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
         max_new_tokens=NEW_TOKENS,
         do_sample=False,
         temperature=None,
@@ -83,8 +88,12 @@ def continuation(model: Any, prompt: Ids, stop_ids: Ids) -> list[int]:
         eos_token_id=list(stop_ids),
         pad_token_id=stop_ids[0],
     )
-    answer: list[int] = generated[0, ids.shape[1] :].tolist()
-    return answer
+    return [_ended(row, stop_ids) for row in generated[:, longest:].tolist()]
+
+
+def _ended(tokens: list[int], stop_ids: Ids) -> list[int]:
+    ends = [place for place, token in enumerate(tokens) if token in stop_ids]
+    return tokens[: ends[0] + 1] if ends else tokens
 
 
 def logprobs_of(model: Any, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, ...]]:

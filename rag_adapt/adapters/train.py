@@ -27,7 +27,7 @@ from rag_adapt.models.loading import Device, LoadedModel, load_language_model
 
 __all__ = ["Base", "TrainPlan", "items_hash", "train"]
 LIBRARIES: Final = ("peft", "safetensors", "torch", "transformers")
-DEV_LIMIT: Final = 32
+DEV_LIMIT: Final = 16
 """Dev rows that the held-out code length is measured on, at most."""
 
 

@@ -132,8 +132,9 @@ def remove(
 
     store = adapter_store(settings_of(context))
     found = store.find(version)
-    if not yes:
-        typer.confirm(f"Delete {found}?", abort=True)
+    if not yes and not typer.confirm(f"Delete {found}?"):
+        typer.echo(f"kept {found}")
+        return
     store.remove(found)
     typer.echo(f"removed {found}")
 

@@ -115,9 +115,7 @@ def test_an_adapter_for_another_base_model_is_refused(
     assert "was trained on" in capsys.readouterr().err
 
 
-def test_remove_asks_unless_told_not_to(
-    version: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_remove_does_not_ask_if_told_so(version: str, capsys: Captured) -> None:
     assert run(["adapters", "remove", version, "--yes"]) == 0
     assert f"removed {version}" in capsys.readouterr().out
     assert run(["adapters", "show", version]) == 2
@@ -129,7 +127,8 @@ def test_a_declined_removal_keeps_the_adapter(
     import io
 
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
-    assert run(["adapters", "remove", version]) == 130
+    assert run(["adapters", "remove", version]) == 0
+    assert f"kept {version}" in capsys.readouterr().out
     assert run(["adapters", "show", version]) == 0
 
 
