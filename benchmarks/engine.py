@@ -11,6 +11,7 @@ import os
 import platform
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rag_adapt.models.loading import LoadedModel
 
 REQUESTS: Final = 64
-ALONE: Final = 10
+ALONE: Final = 8
 """Requests of the sequential baseline: enough for its tokens per second."""
 BATCHES: Final = (16, 32, 64)
 ADAPTERS: Final = 8
@@ -52,9 +53,11 @@ class Line:
 def prompts(count: int, seed: int, *, shared: str = "") -> list[tuple[Message, ...]]:
     """Chat questions of mixed length: 30 to 180 random words after an optional shared beginning."""
     chance = random.Random(seed)
+    lengths = [30 + number * 150 // count for number in range(count)]
+    chance.shuffle(lengths)
     made: list[tuple[Message, ...]] = []
-    for _ in range(count):
-        words = " ".join(chance.choices(WORDS, k=chance.randint(30, 180)))
+    for length in lengths:
+        words = " ".join(chance.choices(WORDS, k=length))
         text = f"{words}\nAnswer in one sentence."
         system = Message(role="system", content=f"{chance.random()} {shared}")
         made.append((system, Message(role="user", content=text)))
@@ -70,12 +73,15 @@ def main() -> None:
     from rag_adapt.engines.embedded import EmbeddedEngine
 
     asked = prompts(REQUESTS, seed=1)
-    sequential = one_by_one(loaded, asked[:ALONE])
-    static = {size: in_batches(loaded, asked, size) for size in BATCHES}
+    sequential = said("generate, one after another", one_by_one(loaded, asked[:ALONE]))
+    static = {
+        size: said(f"generate, batches of {size}", in_batches(loaded, asked, size))
+        for size in BATCHES
+    }
     best = max(static, key=lambda size: static[size])
     engine = EmbeddedEngine(loaded)
     try:
-        ours = asyncio.run(stream(engine, asked, [None]))
+        ours = said("engine, all at once", asyncio.run(stream(engine, asked, [None])))
         lines = [
             line("tokens/s, 64 at once : one generate after another", ours, sequential, 3.0),
             line(f"tokens/s, 64 at once : static batches of {best}", ours, static[best], 0.8),
@@ -161,8 +167,8 @@ async def with_adapters(engine: "EmbeddedEngine") -> list[Line]:
         for ref in refs:
             await engine.load_adapter(ref)
     versions = [ref.version for ref in refs]
-    one = await stream(engine, prompts(REQUESTS, seed=2), versions[:1])
-    mixed = await stream(engine, prompts(REQUESTS, seed=2), versions)
+    one = said("one adapter", await stream(engine, prompts(REQUESTS, seed=2), versions[:1]))
+    mixed = said("8 adapters", await stream(engine, prompts(REQUESTS, seed=3), versions))
     same = await first_tokens(engine, lambda _: versions[0])
     switched = await first_tokens(engine, lambda turn: versions[turn % ADAPTERS])
     return [
@@ -178,6 +184,12 @@ async def first_tokens(engine: "EmbeddedEngine", choose: Callable[[int], str]) -
         outcome = await answer(engine, messages, choose(turn))
         found.append(1000 * outcome.times.first_token)
     return statistics.median(found[2:])
+
+
+def said(what: str, tokens_per_second: float) -> float:
+    """Tell a measured figure at once, for the whole takes minutes."""
+    print(f"{what}: {tokens_per_second:.1f} tokens/s", file=sys.stderr, flush=True)
+    return tokens_per_second
 
 
 def make_adapters(loaded: "LoadedModel", folder: Path) -> list[AdapterRef]:

@@ -87,7 +87,7 @@ class EmbeddedEngine:
         self._flights: set[_Flight] = set()
         self._resident: dict[str, AdapterRef] = {}
         self._uses: Counter[str] = Counter()
-        self._thread = EngineThread(
+        self.thread = EngineThread(
             runner=Runner(loaded.model, device=loaded.device, plain=plain),
             bank=AdapterBank(loaded.model, device=loaded.device, plain=plain),
             max_batch=1 if plain else max_batch,
@@ -107,7 +107,7 @@ class EmbeddedEngine:
             tokens = self.loaded.chat.render(call.messages)
             self._check_length(len(tokens), call.sampling.max_tokens)
             asked = self._asked(call, tokens, flight)
-            self._thread.ask(asked)
+            self.thread.ask(asked)
             try:
                 ended = False
                 while not ended:
@@ -159,7 +159,7 @@ class EmbeddedEngine:
                 adapter=adapter,
                 future=future,
             )
-            self._thread.score(scored)
+            self.thread.score(scored)
             return await asyncio.wrap_future(future)
 
     async def load_adapter(self, ref: AdapterRef) -> None:
@@ -170,7 +170,7 @@ class EmbeddedEngine:
         """
         if ref.version in self._resident:
             return
-        await asyncio.wrap_future(self._thread.do(lambda: self._load(ref)))
+        await asyncio.wrap_future(self.thread.do(lambda: self._load(ref)))
 
     async def unload_adapter(self, version: str) -> None:
         """Remove an adapter from memory.
@@ -186,7 +186,7 @@ class EmbeddedEngine:
                     hint="Wait until they have ended, then unload it.",
                 )
             del self._resident[version]
-        await asyncio.wrap_future(self._thread.do(lambda: self._unload(version)))
+        await asyncio.wrap_future(self.thread.do(lambda: self._unload(version)))
 
     def resident(self) -> tuple[str, ...]:
         """Versions of the loaded adapters, in order of loading."""
@@ -200,18 +200,18 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         """Stop the thread; requests that are not finished fail with `EngineError`."""
-        self._thread.close()
+        self.thread.close()
 
     def _load(self, ref: AdapterRef) -> None:
         if ref.version in self._resident:
             return
-        self._thread.bank.load(ref)
+        self.thread.bank.load(ref)
         with self._lock:
             self._resident[ref.version] = ref
 
     def _unload(self, version: str) -> None:
-        self._thread.prefixes.forget(version)
-        self._thread.bank.unload(version)
+        self.thread.prefixes.forget(version)
+        self.thread.bank.unload(version)
 
     def _asked(self, call: Call, tokens: Sequence[int], flight: _Flight) -> "Asked":
         import numpy as np

@@ -111,6 +111,11 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="rag-adapt-engine", daemon=True)
         self._thread.start()
 
+    @property
+    def rows(self) -> int:
+        """Answers that are computed or wait for it."""
+        return len(self._running) + len(self._waiting) + len(self._inbox.asked)
+
     def ask(self, asked: Asked) -> None:
         """Queue an answer.
 
