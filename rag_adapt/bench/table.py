@@ -38,6 +38,21 @@ def tables(report: Report) -> tuple[Table, ...]:
     return tuple(_table(skill, report) for skill in skills)
 
 
+def markdown(report: Report) -> str:
+    """All tables as GitHub-flavoured markdown, notes below each."""
+    parts = []
+    for table in tables(report):
+        lines = [f"**{table.title}**", "", _line(COLUMNS), _line(["---"] * len(COLUMNS))]
+        lines += [_line(row) for row in table.rows]
+        lines += ["", *(f"- {note}" for note in table.notes)]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
 def _table(skill: str, report: Report) -> Table:
     arms = [arm for arm in report.arms if arm.skill == skill]
     run = report.run

@@ -37,16 +37,24 @@ def show(
     context: typer.Context,
     name: Name = "last",
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the tables as markdown.")
+    ] = False,
 ) -> None:
     """The tables of a run."""
     from rag_adapt.bench.report import Report
     from rag_adapt.bench.store import find_run
+    from rag_adapt.bench.table import markdown
 
     run = find_run(settings_of(context).home / "runs", name)
     if as_json:
         print_json(run.report())
         return
-    print_report(Report.model_validate(run.report()), run.path)
+    report = Report.model_validate(run.report())
+    if as_markdown:
+        typer.echo(markdown(report), nl=False)
+        return
+    print_report(report, run.path)
 
 
 @app.command()
