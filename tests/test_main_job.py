@@ -111,7 +111,7 @@ def test_runs_are_listed_shown_and_exported(
     assert run(["runs", "show", "last", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["schema_version"] == "1.0"
     assert run(["runs", "show", "last", "--markdown"]) == 0
-    assert "| prompt | 100.0 [" in capsys.readouterr().out
+    assert "\n| prompt | 0.0 [" in capsys.readouterr().out
     assert run(["runs", "export", "last", "--out", "answers.csv"]) == 0
     assert "8 answers" in capsys.readouterr().out
     assert run(["runs", "export", "last"]) == 0
