@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH: Final = 32
 WINDOW: Final = 0.01
+KEYS_BYTES: Final = 768 * 1024 * 1024
 Piece = tuple[str, bool] | RagAdaptError
 
 
@@ -67,6 +68,7 @@ class EmbeddedEngine:
         loaded: The model.
         max_batch: Rows computed together.
         window_seconds: How long an idle engine waits for more requests after the first.
+        keys_bytes: Memory for keys and values of the rows computed together.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class EmbeddedEngine:
         *,
         max_batch: int = MAX_BATCH,
         window_seconds: float = WINDOW,
+        keys_bytes: int = KEYS_BYTES,
     ) -> None:
         from rag_adapt.engines.embedded_adapters import AdapterBank
         from rag_adapt.engines.embedded_batch import Runner
@@ -92,6 +95,7 @@ class EmbeddedEngine:
             bank=AdapterBank(loaded.model, device=loaded.device, plain=plain),
             max_batch=1 if plain else max_batch,
             window=0.0 if plain else window_seconds,
+            keys_bytes=keys_bytes,
             prefixes=not plain,
         )
 

@@ -83,7 +83,12 @@ class Runner:
         self._model = model
         self._device = device
         self._plain = plain
-        self._layers = int(model.config.get_text_config().num_hidden_layers)
+        config = model.config.get_text_config()
+        self._layers = int(config.num_hidden_layers)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.token_bytes = 2 * self._layers * heads * size * model.dtype.itemsize
+        """Bytes of one token's keys and values."""
         if not plain:
             prepare(model)
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-ROOM: Final = 32_768
-"""Tokens that the rows of a batch may take together, padding and answers included."""
 LOGITS: Final = 2048
 """Positions whose logits over the whole vocabulary are held at once, about."""
 PREFIX_BYTES: Final = 256 * 1024 * 1024
@@ -91,11 +89,20 @@ class EngineThread:
         bank: The model with its adapters.
         max_batch: Rows computed together; 1 in deterministic mode.
         window: Seconds that an idle engine waits for more rows after the first.
+        keys_bytes: Memory for keys and values of a batch, padding and answers included; a single
+            row may take more.
         prefixes: Whether shared beginnings are computed once.
     """
 
     def __init__(
-        self, *, runner: Runner, bank: AdapterBank, max_batch: int, window: float, prefixes: bool
+        self,
+        *,
+        runner: Runner,
+        bank: AdapterBank,
+        max_batch: int,
+        window: float,
+        keys_bytes: int,
+        prefixes: bool,
     ) -> None:
         self.bank = bank
         self.prefixes = PrefixStore(PREFIX_BYTES if prefixes else 0)
@@ -103,6 +110,7 @@ class EngineThread:
         self._runner = runner
         self._max_batch = max_batch
         self._window = window
+        self._room = keys_bytes // runner.token_bytes
         self._inbox = _Inbox()
         self._waiting: deque[Asked] = deque()
         self._scoring: deque[Scored] = deque()
@@ -201,7 +209,7 @@ class EngineThread:
         self._drop_cancelled()
         if self._scoring:
             count = max(1, min(self._max_batch, LOGITS // (self._scoring[0].count + 1)))
-            group = _nearest(self._scoring, count, ROOM)
+            group = _nearest(self._scoring, count, self._room)
             self._score([s for s in group if s.future.set_running_or_notify_cancel()])
         admitted = self._admit()
         if admitted:
@@ -215,9 +223,9 @@ class EngineThread:
         if not self._waiting or free < min(len(self._waiting), max(1, self._max_batch // 4)):
             return []
         held = max((asked.room for asked in self._running), default=0) * len(self._running)
-        if self._running and held + self._waiting[0].room > ROOM:
+        if self._running and held + self._waiting[0].room > self._room:
             return []
-        return _nearest(self._waiting, free, ROOM - held)
+        return _nearest(self._waiting, free, self._room - held)
 
     def _start(self, group: list[Asked]) -> None:
         now = time.monotonic()

@@ -79,6 +79,15 @@ def test_rows_that_join_a_running_batch_get_the_same_answers(
     assert texts(using(narrow, lambda: together(narrow, calls))) == expected
 
 
+def test_rows_wait_where_memory_for_their_keys_is_short(
+    tiny_model: Path, exact: EmbeddedEngine
+) -> None:
+    short = EmbeddedEngine(load(tiny_model), keys_bytes=100_000)
+    calls = [call(text * (1 + number % 3), max_tokens=9) for number, text in enumerate(TEXTS)]
+    expected = texts(asyncio.run(one_by_one(exact, calls)))
+    assert texts(using(short, lambda: together(short, calls))) == expected
+
+
 def test_a_shared_beginning_gives_the_same_answers_and_is_computed_once(
     engine: EmbeddedEngine, exact: EmbeddedEngine
 ) -> None:
