@@ -77,12 +77,14 @@ class Runner:
         device: Where it is.
         plain: Deterministic mode: one row at a time, the library's own cache and attention, so
             that tokens equal those of its `generate`.
+        wide: Prompt tokens computed in one forward pass.
     """
 
-    def __init__(self, model: Any, *, device: str, plain: bool) -> None:
+    def __init__(self, model: Any, *, device: str, plain: bool, wide: int = WIDE) -> None:
         self._model = model
         self._device = device
         self._plain = plain
+        self._wide = wide
         config = model.config.get_text_config()
         self._layers = int(config.num_hidden_layers)
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -164,7 +166,7 @@ class Runner:
 
     def _chunks(self, rows: int, tokens: int, keep: int) -> list[tuple[int, int]]:
         """Spans of columns small enough for one pass; the last one holds the last `keep`."""
-        size = max(1, WIDE // rows)
+        size = max(1, self._wide // rows)
         starts = [0]
         while not self._plain and tokens - starts[-1] > size + keep:
             starts.append(starts[-1] + size)
