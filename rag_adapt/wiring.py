@@ -104,7 +104,7 @@ def services(settings: Settings, progress: Progress) -> Services:
 
 
 def _embedded(settings: Settings, progress: Progress) -> Services:
-    from rag_adapt.adapters.train import Base
+    from rag_adapt.adapters.plan import Base
     from rag_adapt.bench.proof import prove
     from rag_adapt.bench.training import get_adapter
     from rag_adapt.engines.cached import CachedEngine
@@ -114,13 +114,7 @@ def _embedded(settings: Settings, progress: Progress) -> Services:
     loaded = language_model(settings, progress)
     engine = EmbeddedEngine(loaded)
     store = adapter_store(settings)
-    base = Base(
-        name=settings.model,
-        path=loaded.files.path,
-        weights_hash=loaded.files.weights,
-        device=loaded.device,
-        dtype="float32" if loaded.dtype == "float32" else "bfloat16",
-    )
+    base = Base.of(loaded.files, device=settings.device, deterministic=settings.deterministic)
 
     def lookup(version: str) -> AdapterRef:
         store.check_base(version, loaded.files.weights)

@@ -112,10 +112,9 @@ def _refuse_long(plan: TrainPlan, tokens: Sequence[TokenRow], context: int) -> N
             )
 
 
-def _card(
-    plan: TrainPlan, base: Base, chat: ChatFormat, rows: Sequence[TokenRow], fit: lora.Fit
-) -> Card:
-    settings: dict[str, Any] = {
+def settings_of(plan: TrainPlan, base: Base) -> dict[str, Any]:
+    """The knobs of a training that are decided before it starts."""
+    return {
         "rank": plan.rank,
         "alpha": plan.alpha,
         "learning_rate": plan.learning_rate,
@@ -124,8 +123,13 @@ def _card(
         "seed": plan.seed,
         "dtype": base.dtype,
         "device": base.device,
-        "shared_prefix": fit.shared,
     }
+
+
+def _card(
+    plan: TrainPlan, base: Base, chat: ChatFormat, rows: Sequence[TokenRow], fit: lora.Fit
+) -> Card:
+    settings = {**settings_of(plan, base), "shared_prefix": fit.shared}
     return Card(
         name=plan.name,
         skill=plan.skill,

@@ -4,18 +4,17 @@ It does not know how training works, and it is only ever handed training items.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from rag_adapt.adapters.card import Card
-from rag_adapt.adapters.examples import training_rows
+from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, plan_for
 from rag_adapt.adapters.store import AdapterStore
-from rag_adapt.adapters.train import Base, TrainPlan, items_hash, train
+from rag_adapt.adapters.train import settings_of, train
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.prepare import Trained
 from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import Item
 from rag_adapt.models.chat import ChatFormat
-from rag_adapt.skills.skill import Skill, only_training
+from rag_adapt.skills.skill import Skill
 
 
 def get_adapter(
@@ -31,10 +30,16 @@ def get_adapter(
     """The adapter for this skill and plan; trained only if no stored card says it was.
 
     Raises:
-        SkillError: an item of another split was handed over.
-        AdapterError: it could not be trained.
+        AdapterError: an item of another split was handed over, or training failed.
     """
-    wanted = train_plan(skill, learn, plan)
+    wanted = plan_for(
+        skill,
+        learn,
+        rank=plan.rank,
+        learning_rate=plan.learning_rate,
+        epochs=plan.epochs,
+        seed=plan.seed,
+    )
     card = find_trained(wanted, base=base, chat=chat, store=store)
     if card is None:
         card = train(wanted, base=base, chat=chat, store=store, progress=progress)
@@ -43,24 +48,6 @@ def get_adapter(
         examples=card.examples,
         seconds=card.seconds,
         bytes=card.size_bytes,
-    )
-
-
-def train_plan(skill: Skill, learn: Sequence[Item], plan: Plan) -> TrainPlan:
-    """What to train: the prompt template, the training items, the dev items for code length."""
-    handed = only_training(learn, purpose="training")
-    return TrainPlan(
-        name=skill.name,
-        skill=skill.name,
-        skill_hash=skill.data_hash,
-        template_hash=skill.prompt.hash,
-        rows=training_rows(handed, skill.prompt, labels=skill.labels),
-        dev=training_rows(skill.dev_items, skill.prompt, labels=skill.labels),
-        rank=plan.rank,
-        alpha=2 * plan.rank,
-        learning_rate=plan.learning_rate,
-        epochs=plan.epochs,
-        seed=plan.seed,
     )
 
 
@@ -77,15 +64,7 @@ def find_trained(
         "template_hash": plan.template_hash,
         "with_context": plan.with_context,
     }
-    settings: dict[str, Any] = {
-        "rank": plan.rank,
-        "alpha": plan.alpha,
-        "learning_rate": plan.learning_rate,
-        "epochs": plan.epochs,
-        "batch_size": plan.batch_size,
-        "seed": plan.seed,
-        "dtype": base.dtype,
-    }
+    settings = settings_of(plan, base)
     for card in store.list():
         same = all(getattr(card, key) == value for key, value in wanted.items())
         if same and all(getattr(card.settings, key) == value for key, value in settings.items()):
