@@ -18,7 +18,7 @@ help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
 	@echo "make bench-full  the same with every test item, every arm and all examples"
 	@echo "make test        all checks and tests"
-	@echo "make check       formatting, lint, types, layers"
+	@echo "make check       formatting, lint, types, layers, the shape of the house"
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/test_architecture.py
 
 test: check
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95

@@ -169,3 +169,22 @@ def _report(
     assert bench(skill, model, "--arms", arms, "--json", *more) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     return report
+
+
+def test_a_langchain_retriever_named_by_a_flag_takes_the_place_of_ours(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["answer", "thing: red", "--skill", str(skill), "--route", "rag", "--trace"]
+    plug = ["--retriever", "tests.plugged_retriever:make"]
+    assert run([*arguments, "--engine", "scripted", "--embedder", "hashing", *plug]) == 0
+    events = json.loads(capsys.readouterr().out)["trace"]["events"]
+    assert events[0]["detail"]["mode"] == "tests.plugged_retriever:make"
+    assert "Plugged in for thing: red" in events[-1]["detail"]["call"]["messages"][-1]["content"]
+
+
+def test_a_retriever_that_cannot_be_imported_is_named(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["answer", "x", "--skill", str(skill), "--route", "rag", "--engine", "scripted"]
+    assert run([*arguments, "--embedder", "hashing", "--retriever", "nosuch.module:f"]) == 2
+    assert "nosuch.module" in capsys.readouterr().err

@@ -1,0 +1,22 @@
+"""The main job once on the default model: from its package to a proven adapter and a report."""
+
+import json
+
+import pytest
+
+from rag_adapt.cli.app import run
+
+
+@pytest.mark.model
+def test_the_default_model_is_found_trained_proven_and_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = "bench past-tense --arms prompt,lora,nearest-label --items 3 --examples 8"
+    assert run([*arguments.split(), "--latency-items", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    arms = {arm["arm"]: arm for arm in report["arms"]}
+    assert {name: arm["reason"] for name, arm in arms.items()} == dict.fromkeys(arms)
+    assert arms["lora"]["adapter"]["proven"] is True
+    assert arms["lora"]["adapter"]["examples"] == 8
+    assert arms["prompt"]["latency_n"] == 1
+    assert report["run"]["model"]["model"] == "default"
