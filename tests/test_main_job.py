@@ -10,6 +10,8 @@ import pytest
 from rag_adapt.bench.arms import ARMS
 from rag_adapt.bench.report import schema
 from rag_adapt.cli.app import run
+from tests.engines.loopback import serve
+from tests.engines.test_remote import says
 from tests.samples import write_skill
 
 ARGUMENTS = ["--embedder", "hashing", "--latency-items", "1"]
@@ -188,3 +190,15 @@ def test_a_retriever_that_cannot_be_imported_is_named(
     arguments = ["answer", "x", "--skill", str(skill), "--route", "rag", "--engine", "scripted"]
     assert run([*arguments, "--embedder", "hashing", "--retriever", "nosuch.module:f"]) == 2
     assert "nosuch.module" in capsys.readouterr().err
+
+
+def test_a_remote_server_is_an_engine_like_any_other_but_adapters_are_not_trained_for_it(
+    skill: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serve(says("red")) as server:
+        remote = ["--engine", "remote", "--model", "hosted_vllm/base", "--api-base", server.url]
+        arguments = ["bench", str(skill), *remote, "--arms", "prompt,lora", *ARGUMENTS, "--json"]
+        assert run(arguments) == 0
+    arms = {arm["arm"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
+    assert (arms["prompt"]["score"], arms["prompt"]["tokens_in"]) == (0.5, 42)
+    assert "cannot be trained for the remote engine" in arms["lora"]["reason"]
