@@ -174,7 +174,7 @@ def write_prompts(path: Path, items: Sequence[Problem], chat: Any) -> None:
 
 def compare(options: argparse.Namespace, dtype: str, sizes: Sequence[int]) -> list[Result]:
     """Both sides in one number format; ours is last."""
-    items = problems(options.data)[: options.items]
+    items = problems(options.data)[options.skip : options.skip + options.items]
     engine, model, chat = load_engine(options.home, deterministic=dtype == "float32")
     with tempfile.TemporaryDirectory() as folder:
         prompts = Path(folder) / "prompts.jsonl"
@@ -225,6 +225,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="*", default=[1, 8, 16, 32])
     parser.add_argument("--exact-batch-size", type=int, default=8, help="0: leave equality out")
     parser.add_argument("--items", type=int, default=INTENTS * PER_INTENT)
+    parser.add_argument("--skip", type=int, default=0, help="leave the first items out")
     parser.add_argument("--concurrency", type=int, default=32, help="ours: questions in flight")
     options = parser.parse_args()
     if not options.data.is_file():

@@ -50,7 +50,9 @@ def evaluate(lm: Any, tasks: Any) -> dict[str, Any]:
         return answers
 
     lm.generate_until = timed
-    found = simple_evaluate(model=lm, tasks=["rendered_prompts"], task_manager=tasks)
+    found = simple_evaluate(
+        model=lm, tasks=["rendered_prompts"], task_manager=tasks, bootstrap_iters=0
+    )
     lm.generate_until = inner
     samples = sorted(found["samples"]["rendered_prompts"], key=lambda sample: sample["doc_id"])
     return {
