@@ -12,6 +12,7 @@ from rag_adapt.bench.report import ArmReport, Report
 COLUMNS: Final = (
     "arm",
     "score % [95 %]",
+    "other scores %",
     "n",
     "failed",
     "vs best control",
@@ -75,6 +76,7 @@ def _row(arm: ArmReport) -> tuple[str, ...]:
     return (
         name,
         score,
+        ", ".join(f"{name} {percent(value)}" for name, value in arm.scores.items()) or NOTHING,
         str(arm.n),
         str(arm.failures),
         _difference(arm),

@@ -175,7 +175,7 @@ def test_a_table_shows_scores_differences_and_what_was_not_measured() -> None:
         },
     )
     rows = [
-        row(1, arm="prompt", alone=True),
+        row(1, arm="prompt", alone=True, scores={"f1": 0.25}),
         row(1, arm="lora", cached=True),
         row(2, arm="lora", score=None, failure="engine", output=None),
         row(1, arm="bare", score=0.0),
@@ -188,10 +188,11 @@ def test_a_table_shows_scores_differences_and_what_was_not_measured() -> None:
     )
     cells = {r[0]: r[1:] for r in table.rows}
     assert cells["prompt"][0].startswith("100.0 [")
-    assert cells["prompt"][3].startswith("+100.0 [")
-    assert cells["prompt"][4] == "1.00 s"
+    assert cells["prompt"][1] == "f1 25.0"
+    assert cells["prompt"][4].startswith("+100.0 [")
+    assert cells["prompt"][5] == "1.00 s"
     assert cells["rag"][0] == "not measured: no corpus"
-    assert cells["lora"][4] == "cached"
+    assert cells["lora"][5] == "cached"
     assert "bare (control)" in cells
     notes = "\n".join(table.notes)
     assert "61 s of training" in notes
