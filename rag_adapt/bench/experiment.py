@@ -20,6 +20,7 @@ from rag_adapt.bench.report import Extras, Report, build_report
 from rag_adapt.bench.runner import interleave, run_questions
 from rag_adapt.bench.store import RunFolder, RunWriter, open_run
 from rag_adapt.core.protocols import Progress
+from rag_adapt.models.memory import hand_back
 
 LIBRARIES: Final = ("torch", "transformers", "peft", "chromadb", "sentence-transformers", "litellm")
 
@@ -77,6 +78,7 @@ def run_experiment(
                 progress=progress,
             )
             runner.run(asking)
+            hand_back()
         report = build_report(
             folder.rows(),
             skills=[skill.name for skill in plan.skills],

@@ -14,6 +14,7 @@ from rag_adapt.bench.prepare import Trained
 from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import Item
 from rag_adapt.models.chat import ChatFormat
+from rag_adapt.models.memory import hand_back
 from rag_adapt.skills.skill import Skill
 
 
@@ -43,6 +44,7 @@ def get_adapter(
     card = find_trained(wanted, base=base, chat=chat, store=store)
     if card is None:
         card = train(wanted, base=base, chat=chat, store=store, progress=progress)
+        hand_back()
     return Trained(
         version=card.version,
         examples=card.examples,

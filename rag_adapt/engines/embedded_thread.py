@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-LOGITS: Final = 2048
+LOGITS: Final = 512
 """Positions whose logits over the whole vocabulary are held at once, about."""
 PREFIX_BYTES: Final = 256 * 1024 * 1024
 """Memory for shared beginnings of prompts."""
