@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-WIDE: Final = 8192
+WIDE: Final = 3072
 """Prompt tokens computed in one forward pass; longer prompts take several."""
 Forward = Callable[..., Any]
 

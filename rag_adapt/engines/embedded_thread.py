@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOGITS: Final = 512
 """Positions whose logits over the whole vocabulary are held at once, about."""
-PREFIX_BYTES: Final = 256 * 1024 * 1024
+PREFIX_BYTES: Final = 128 * 1024 * 1024
 """Memory for shared beginnings of prompts."""
 
 
