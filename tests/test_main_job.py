@@ -200,5 +200,7 @@ def test_a_remote_server_is_an_engine_like_any_other_but_adapters_are_not_traine
         arguments = ["bench", str(skill), *remote, "--arms", "prompt,lora", *ARGUMENTS, "--json"]
         assert run(arguments) == 0
     arms = {arm["arm"]: arm for arm in json.loads(capsys.readouterr().out)["arms"]}
+    kept = next(Path(".rag-adapt/runs").glob("*/answers.jsonl")).read_text()
+    assert arms["prompt"]["failure_codes"] == {}, kept
     assert (arms["prompt"]["score"], arms["prompt"]["tokens_in"]) == (0.5, 42)
     assert "cannot be trained for the remote engine" in arms["lora"]["reason"]

@@ -26,11 +26,6 @@ from rag_adapt.engines.cached import CachedEngine
 from rag_adapt.engines.remote import Cost, RemoteEngine
 from tests.engines.loopback import Behaviour, Exchange, Server, serve
 
-pytestmark = pytest.mark.filterwarnings(
-    # LiteLLM 1.106 reads pydantic's class attributes from instances when it ends a stream
-    "ignore:Accessing the 'model_(computed_)?fields' attribute on the instance is deprecated"
-    ":DeprecationWarning"
-)
 PROVIDERS = pytest.mark.parametrize("model", ["openai/base", "hosted_vllm/base"])
 VERSION = "orders@0123456789ab"
 KEY = "sk-secret-123"
