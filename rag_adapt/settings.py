@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     """Passages per question."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds that one remote answer may take."""
-    concurrency: int = Field(default=32, ge=1, le=512)
+    concurrency: int = Field(default=64, ge=1, le=512)
     """Questions in flight at once."""
 
     @classmethod
