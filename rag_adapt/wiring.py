@@ -279,8 +279,8 @@ def answer(
 def _index(live: Services, skill: Skill, plan: "Plan", progress: Progress) -> "Indexed":
     """A skill's documents as a collection, built or brought up to date, ready to be asked."""
     from rag_adapt.bench.arms import Search
+    from rag_adapt.bench.figures import CollectionFigures
     from rag_adapt.bench.prepare import Indexed
-    from rag_adapt.bench.report import CollectionFigures
     from rag_adapt.retrieval.build import build_collection
     from rag_adapt.retrieval.collection import Collection, collection_folder
 

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from rag_adapt.bench.arms import ARMS
-from rag_adapt.bench.report import schema
+from rag_adapt.bench.figures import schema
 from rag_adapt.cli.app import run
 from tests.engines.loopback import serve
 from tests.engines.test_remote import says
@@ -36,7 +36,7 @@ def test_every_arm_is_measured_and_the_report_follows_its_schema(
     assert list(arms) == list(ARMS)
     assert {name: arm["reason"] for name, arm in arms.items() if not arm["measured"]} == {}
     assert {arm["n"] for arm in arms.values()} == {6}
-    assert arms["lora"]["adapter"]["proven"] is True
+    assert [one["proven"] for one in arms["lora"]["adapters"]] == [True]
     assert arms["lora"]["latency_n"] == 1
     assert arms["rag"]["collection"]["documents"] == 1
     assert len(report["run"]["model"]["weights"]) == 64
@@ -54,9 +54,7 @@ def test_a_second_run_answers_from_the_cache_with_the_same_scores_and_no_latency
         if before["arm"] != "nearest-label":
             assert after["latency_p50"] is None
             assert after["cached"] == 6
-    adapters = {
-        arm["adapter"]["version"] for arm in first["arms"] + second["arms"] if arm["adapter"]
-    }
+    adapters = {one["version"] for arm in first["arms"] + second["arms"] for one in arm["adapters"]}
     assert len(adapters) == 1
 
 
@@ -111,7 +109,7 @@ def test_runs_are_listed_shown_and_exported(
     assert run(["runs", "show", "last"]) == 0
     assert "colours: 2 of 6 test items" in capsys.readouterr().out
     assert run(["runs", "show", "last", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["schema_version"] == "1.0"
+    assert json.loads(capsys.readouterr().out)["schema_version"] == "2.0"
     assert run(["runs", "show", "last", "--markdown"]) == 0
     assert "\n| prompt | 0.0 [" in capsys.readouterr().out
     assert run(["runs", "export", "last", "--out", "answers.csv"]) == 0

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from rag_adapt import __version__
+from rag_adapt.bench.figures import Report
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.prepare import Prepared, Tools, prepare
-from rag_adapt.bench.report import Extras, Report, build_report
+from rag_adapt.bench.report import Extras, build_report
 from rag_adapt.bench.runner import interleave, run_questions
 from rag_adapt.bench.store import RunFolder, RunWriter, open_run
 from rag_adapt.core.protocols import Progress
@@ -95,7 +96,7 @@ def _extras(prepared: list[Prepared]) -> Extras:
         reasons={
             (p.skill.name, arm): reason for p in prepared for arm, reason in p.reasons.items()
         },
-        adapters={p.skill.name: p.adapter for p in prepared if p.adapter is not None},
+        adapters={p.skill.name: (p.adapter,) for p in prepared if p.adapter is not None},
         collections={p.skill.name: p.collection for p in prepared if p.collection is not None},
     )
 

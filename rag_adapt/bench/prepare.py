@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rag_adapt.bench.arms import ARMS, Parts, Search
+from rag_adapt.bench.figures import AdapterFigures, CollectionFigures
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
 from rag_adapt.bench.proof import Proof
 from rag_adapt.bench.reference import Embeds, NearestPool, Reference
-from rag_adapt.bench.report import AdapterFigures, CollectionFigures
 from rag_adapt.bench.runner import Answers, Judge
 from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.core.protocols import Adapters, Engine, Progress

@@ -1,117 +1,24 @@
-"""The report: every figure recomputed from the kept answers; its schema is published.
+"""The report: every figure recomputed from the kept answers.
 
 It does not know how answers were obtained, and it asks no model.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.figures import (
+    AdapterFigures,
+    ArmReport,
+    CollectionFigures,
+    Cost,
+    Difference,
+    Report,
+)
 from rag_adapt.bench.store import AnswerRow
 from rag_adapt.core.types import Estimate
 from rag_adapt.stats.intervals import mean_estimate, paired_difference
-
-SCHEMA_VERSION: Final = "1.0"
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Cost(_Model):
-    """What one answer costs."""
-
-    value: float
-    unit: str
-    """`compute-seconds/answer`: mean seconds of an answer computed alone on this machine."""
-
-
-class AdapterFigures(_Model):
-    """What an adapter took."""
-
-    version: str
-    examples: int
-    seconds: float
-    bytes: int
-    proven: bool
-
-
-class CollectionFigures(_Model):
-    """What a collection took."""
-
-    name: str
-    documents: int
-    chunks: int
-    seconds: float | None
-    """Null where it was built before."""
-    bytes: int
-
-
-class Difference(_Model):
-    """Score minus another arm's, on the items that both answered."""
-
-    arm: str
-    value: float
-    ci_low: float
-    ci_high: float
-    n: int
-
-
-class ArmReport(_Model):
-    """One arm of one skill; figures that were not measured are null."""
-
-    skill: str
-    arm: str
-    control: bool
-    measured: bool
-    reason: str | None = None
-    """Why it was not measured."""
-    n: int = 0
-    """Items with a score."""
-    clusters: int = 0
-    failures: int = 0
-    unscored: int = 0
-    failure_codes: dict[str, int] = {}
-    score: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    ci_method: str | None = None
-    scores: dict[str, float] = {}
-    """Means of the other scorers."""
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-    seconds: float | None = None
-    """Sum over answers from the start of computation to the last token; batches overlap."""
-    cached: int = 0
-    """Answers read from the cache."""
-    latency_n: int = 0
-    latency_p50: float | None = None
-    """Seconds from the call to the last token, over answers computed alone and uncached."""
-    latency_p95: float | None = None
-    first_token_p50: float | None = None
-    first_token_p95: float | None = None
-    cost: Cost | None = None
-    difference: Difference | None = None
-    """To the best control."""
-    adapter: AdapterFigures | None = None
-    collection: CollectionFigures | None = None
-
-
-class Report(_Model):
-    """`report.json`."""
-
-    schema_version: str = SCHEMA_VERSION
-    run: dict[str, Any]
-    """Id, command, plan, model fingerprint, hashes, versions and machine."""
-    arms: tuple[ArmReport, ...]
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of `report.json`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Report.model_json_schema()}
 
 
 @dataclass
@@ -167,7 +74,7 @@ class Extras:
     """What the answers alone do not tell: why an arm was left out, what its parts took."""
 
     reasons: Mapping[tuple[str, str], str]
-    adapters: Mapping[str, AdapterFigures]
+    adapters: Mapping[str, tuple[AdapterFigures, ...]]
     """By skill."""
     collections: Mapping[str, CollectionFigures]
 
@@ -246,7 +153,7 @@ def _arm(skill: str, arm: str, tally: _Tally | None, extras: Extras) -> ArmRepor
         **_latency(tally.alone),
     }
     if kind.adapter:
-        figures["adapter"] = extras.adapters.get(skill)
+        figures["adapters"] = extras.adapters.get(skill, ())
     if kind.corpus:
         figures["collection"] = extras.collections.get(skill)
     if estimate is None:

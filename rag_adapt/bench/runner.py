@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rag_adapt.bench.store import AnswerRow, RunWriter
+from rag_adapt.bench.store import AnswerRow, RowKey, RunWriter
 from rag_adapt.core.protocols import Engine, Progress, Scorer
 from rag_adapt.core.trace import Answer, Failure, Trace
 from rag_adapt.core.types import Draft, Item, Passage, Sampling
@@ -125,7 +125,7 @@ async def run_questions(
     judge: Judge,
     engine: Engine,
     writer: RunWriter,
-    done: set[tuple[str, str, str, int]],
+    done: set[RowKey],
     latency_items: int,
     concurrency: int,
     progress: Progress,
@@ -196,5 +196,5 @@ async def _one(question: Question, *, judge: Judge, engine: Engine) -> AnswerRow
     return judge.row(question, result)
 
 
-def _key(judge: Judge, question: Question) -> tuple[str, str, str, int]:
-    return (judge.skill, question.arm, question.item.id, question.repeat)
+def _key(judge: Judge, question: Question) -> RowKey:
+    return (judge.skill, question.arm, question.item.id, question.repeat, None)

@@ -25,6 +25,10 @@ HEADER: Final = "run.json"
 REPORT: Final = "report.json"
 
 
+RowKey = tuple[str, str, str, int, int | None]
+"""Skill, arm, item, repeat, training seed: what no two lines share."""
+
+
 class AnswerRow(BaseModel):
     """One line of `answers.jsonl`."""
 
@@ -59,11 +63,17 @@ class AnswerRow(BaseModel):
     alone: bool = False
     """Whether it was computed alone: only then, and uncached, are its times latencies."""
     cached: bool = False
+    train_seed: int | None = None
+    """Of the adapter that answered, where its arm has several."""
+    fold: int | None = None
+    """Which fold the item was tested in, under cross-fitting."""
+    choice: dict[str, float] | None = None
+    """Bits per byte of every label under the same messages; the lowest is the model's choice."""
     trace: dict[str, Any]
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
-        return (self.skill, self.arm, self.item, self.repeat)
+    def key(self) -> "RowKey":
+        return (self.skill, self.arm, self.item, self.repeat, self.train_seed)
 
 
 class Header(BaseModel):

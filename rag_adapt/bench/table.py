@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rag_adapt.bench.report import ArmReport, Report
+from rag_adapt.bench.figures import ArmReport, Report
 
 COLUMNS: Final = (
     "arm",
@@ -103,7 +103,7 @@ def _tokens(arm: ArmReport) -> str:
 
 def _notes(arms: Sequence[ArmReport]) -> list[str]:
     notes = []
-    adapter = next((a.adapter for a in arms if a.adapter is not None), None)
+    adapter = next((one for a in arms for one in a.adapters), None)
     if adapter is not None:
         notes.append(
             f"adapter {adapter.version}: {adapter.examples} examples, "

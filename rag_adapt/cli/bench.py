@@ -55,7 +55,7 @@ def bench(
 ) -> None:
     """Compare the routes on the same model and items; train and prove adapters as needed."""
     if schema:
-        from rag_adapt.bench.report import schema as report_schema
+        from rag_adapt.bench.figures import schema as report_schema
 
         print_json(report_schema())
         return

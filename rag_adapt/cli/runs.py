@@ -42,7 +42,7 @@ def show(
     ] = False,
 ) -> None:
     """The tables of a run."""
-    from rag_adapt.bench.report import Report
+    from rag_adapt.bench.figures import Report
     from rag_adapt.bench.store import find_run
     from rag_adapt.bench.table import markdown
 

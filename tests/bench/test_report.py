@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_adapt.bench.report import (
+from rag_adapt.bench.figures import (
     AdapterFigures,
     ArmReport,
     CollectionFigures,
-    Extras,
     Report,
-    build_report,
-    quantile,
     schema,
 )
+from rag_adapt.bench.report import Extras, build_report, quantile
 from rag_adapt.bench.store import AnswerRow
 from rag_adapt.bench.table import tables
 from tests.samples import row
@@ -128,8 +126,10 @@ def test_the_report_follows_its_published_schema() -> None:
     extras = Extras(
         reasons={},
         adapters={
-            "colours": AdapterFigures(
-                version="colours@0123456789ab", examples=5, seconds=1.0, bytes=9, proven=True
+            "colours": (
+                AdapterFigures(
+                    version="colours@0123456789ab", examples=5, seconds=1.0, bytes=9, proven=True
+                ),
             )
         },
         collections={
@@ -140,15 +140,15 @@ def test_the_report_follows_its_published_schema() -> None:
     made = report(rows, "prompt", "lora", "rag", "bare", "oracle", extras=extras)
     data = json.loads(made.model_dump_json())
     jsonschema.validate(data, schema())
-    assert data["schema_version"] == "1.0"
+    assert data["schema_version"] == "2.0"
     published = (
         "skill arm n failures score ci_low ci_high tokens_in tokens_out seconds "
         "latency_p50 latency_p95 cost measured reason"
     ).split()
     assert set(published) <= set(data["arms"][0])
     arms = {arm.arm: arm for arm in made.arms}
-    assert arms["lora"].adapter is not None
-    assert arms["prompt"].adapter is None
+    assert [one.version for one in arms["lora"].adapters] == ["colours@0123456789ab"]
+    assert arms["prompt"].adapters == ()
     assert arms["rag"].collection is not None
 
 
@@ -162,12 +162,14 @@ def test_a_table_shows_scores_differences_and_what_was_not_measured() -> None:
     extras = Extras(
         reasons={("colours", "rag"): "not measured: no corpus"},
         adapters={
-            "colours": AdapterFigures(
-                version="colours@0123456789ab",
-                examples=5,
-                seconds=61.0,
-                bytes=2_000_000,
-                proven=True,
+            "colours": (
+                AdapterFigures(
+                    version="colours@0123456789ab",
+                    examples=5,
+                    seconds=61.0,
+                    bytes=2_000_000,
+                    proven=True,
+                ),
             )
         },
         collections={
