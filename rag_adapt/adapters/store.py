@@ -221,7 +221,7 @@ class AdapterStore:
                 return
             target.rename(self._unused())
         work.rename(target)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
     def _unused(self) -> Path:
         return self.folder / f"{WORK}{uuid.uuid4().hex[:12]}"
@@ -287,7 +287,7 @@ class AdapterStore:
             stream.flush()
             os.fsync(stream.fileno())
         fresh.replace(self.folder / CURRENT_FILE)
-        _sync_folder(self.folder)
+        sync_folder(self.folder)
 
 
 def check_name(name: str) -> None:
@@ -307,10 +307,11 @@ def _sync(folder: Path) -> None:
     for file in folder.iterdir():
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed into a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
