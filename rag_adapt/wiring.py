@@ -64,13 +64,6 @@ def adapter_store(settings: Settings) -> AdapterStore:
     return AdapterStore(settings.home)
 
 
-def embedded_engine(settings: Settings, progress: Progress | None = None) -> "EmbeddedEngine":
-    """The engine in this process, model loaded."""
-    from rag_adapt.engines.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(language_model(settings, progress))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """What a command works with; `close` ends threads and files."""
@@ -105,38 +98,90 @@ def services(settings: Settings, progress: Progress) -> Services:
 
 def _embedded(settings: Settings, progress: Progress) -> Services:
     from rag_adapt.adapters.plan import Base
-    from rag_adapt.bench.proof import prove
+    from rag_adapt.bench.remembered import Proofs
     from rag_adapt.bench.training import get_adapter
     from rag_adapt.engines.cached import CachedEngine
-    from rag_adapt.engines.embedded import EmbeddedEngine
-    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+    from rag_adapt.engines.late import LateEngine
+    from rag_adapt.models.chat import ChatFormat
+    from rag_adapt.models.fingerprint import fingerprint_of
 
-    loaded = language_model(settings, progress)
-    engine = EmbeddedEngine(loaded)
+    cache = settings.home / "cache"
+    files = language_files(settings, progress)
+    fingerprint = fingerprint_of(
+        files, device=settings.device, deterministic=settings.deterministic, memory=cache / "models"
+    )
     store = adapter_store(settings)
-    base = Base.of(loaded.files, device=settings.device, deterministic=settings.deterministic)
-
-    def lookup(version: str) -> AdapterRef:
-        store.check_base(version, loaded.files.weights)
-        return store.get(version)
-
-    cached = CachedEngine(engine, settings.home / "cache")
+    proofs = Proofs(store, cache / "proofs", fingerprint)
+    engine = LateEngine(
+        fingerprint,
+        start=lambda: embedded_engine(settings),
+        lookup=lambda version: _adapter_for(store, version, files.weights),
+        check=proofs.check,
+    )
+    base = Base(
+        name=files.name,
+        path=files.path,
+        weights_hash=files.weights,
+        device=fingerprint.device,
+        dtype="float32" if fingerprint.dtype == "float32" else "bfloat16",
+    )
 
     def close() -> None:
         cached.close()
         engine.close()
 
+    cached = CachedEngine(engine, cache)
     return Services(
         settings=settings,
         engine=cached,
-        adapters=EmbeddedAdapters(engine, lookup),
+        adapters=engine,
         embedder=embedder(settings),
         train=lambda skill, learn, plan, shown: get_adapter(
-            skill, learn, plan, base=base, chat=loaded.chat, store=store, progress=shown
+            skill,
+            learn,
+            plan,
+            base=base,
+            chat=lambda: ChatFormat.load(files.path, name=files.name),
+            template_hash=fingerprint.template_hash or "",
+            store=store,
+            progress=shown,
         ),
-        prove=lambda version: prove(version, store=store, engine=engine, chat=loaded.chat),
+        prove=lambda version: proofs.of(version, engine),
         close=close,
     )
+
+
+def embedded_engine(settings: Settings) -> "EmbeddedEngine":
+    """The engine in this process, model loaded."""
+    from rag_adapt.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(language_model(settings))
+
+
+def _adapter_for(store: AdapterStore, version: str, weights: str) -> AdapterRef:
+    store.check_base(version, weights)
+    return store.get(version)
+
+
+async def prove_afresh(settings: Settings, version: str) -> "Proof":
+    """Load an adapter into an engine of its own and prove it, whatever is remembered.
+
+    Raises:
+        AdapterError: no such adapter, or it does not fit the base model.
+    """
+    from rag_adapt.bench.proof import not_provable, prove
+    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+
+    if settings.engine != "embedded":
+        return not_provable(version, engine=settings.engine)
+    store, engine = adapter_store(settings), embedded_engine(settings)
+    weights = engine.loaded.files.weights
+    try:
+        adapters = EmbeddedAdapters(engine, lambda name: _adapter_for(store, name, weights))
+        await adapters.ensure_loaded(version)
+        return await prove(version, store=store, engine=engine, chat=engine.loaded.chat)
+    finally:
+        engine.close()
 
 
 def _remote(settings: Settings, progress: Progress) -> Services:

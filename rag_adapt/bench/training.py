@@ -3,7 +3,7 @@
 It does not know how training works, and it is only ever handed training items.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, plan_for
@@ -24,7 +24,8 @@ def get_adapter(
     plan: Plan,
     *,
     base: Base,
-    chat: ChatFormat,
+    chat: Callable[[], ChatFormat],
+    template_hash: str,
     store: AdapterStore,
     progress: Progress,
 ) -> Trained:
@@ -41,9 +42,9 @@ def get_adapter(
         epochs=plan.epochs,
         seed=plan.seed,
     )
-    card = find_trained(wanted, base=base, chat=chat, store=store)
+    card = find_trained(wanted, base=base, template_hash=template_hash, store=store)
     if card is None:
-        card = train(wanted, base=base, chat=chat, store=store, progress=progress)
+        card = train(wanted, base=base, chat=chat(), store=store, progress=progress)
         hand_back()
     return Trained(
         version=card.version,
@@ -54,7 +55,7 @@ def get_adapter(
 
 
 def find_trained(
-    plan: TrainPlan, *, base: Base, chat: ChatFormat, store: AdapterStore
+    plan: TrainPlan, *, base: Base, template_hash: str, store: AdapterStore
 ) -> Card | None:
     """The card of an adapter that this plan made, or None."""
     wanted = {
@@ -62,7 +63,7 @@ def find_trained(
         "skill_hash": plan.skill_hash,
         "items_hash": items_hash(plan.rows),
         "weights_hash": base.weights_hash,
-        "chat_template_hash": chat.template_hash,
+        "chat_template_hash": template_hash,
         "template_hash": plan.template_hash,
         "with_context": plan.with_context,
     }

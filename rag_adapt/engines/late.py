@@ -1,0 +1,119 @@
+"""The embedded engine, started by the first question that nobody else could answer.
+
+It does not know the cache in front of it. An adapter answers only after its proof in this very
+process, whoever asked for it first.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from rag_adapt.core.errors import StorageError
+from rag_adapt.core.types import AdapterRef, Call, Delta, Fingerprint, Message, TokenLogProbs
+
+if TYPE_CHECKING:
+    from rag_adapt.engines.embedded import EmbeddedEngine
+    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+
+Lookup = Callable[[str], AdapterRef]
+
+
+class LateEngine:
+    """Starts an engine when it is first needed, and loads adapters when they first answer.
+
+    Args:
+        fingerprint: What the engine will report once it is started.
+        start: Loads the model.
+        lookup: Finds a version's files; raises `AdapterError` where there are none.
+        check: Called once for each adapter after it was loaded, before it answers; raises
+            `NotProvenError` where it may not.
+    """
+
+    def __init__(
+        self,
+        fingerprint: Fingerprint,
+        *,
+        start: "Callable[[], EmbeddedEngine]",
+        lookup: Lookup,
+        check: "Callable[[str, EmbeddedEngine], Awaitable[None]]",
+    ) -> None:
+        self.fingerprint = fingerprint
+        self._start = start
+        self._lookup = lookup
+        self._check = check
+        self._lock = threading.Lock()
+        self._engine: EmbeddedEngine | None = None
+        self._adapters: EmbeddedAdapters | None = None
+        self._checked: set[str] = set()
+
+    @property
+    def started(self) -> bool:
+        """Whether the model is in memory."""
+        return self._engine is not None
+
+    async def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
+        """See `rag_adapt.core.protocols.Engine`.
+
+        Raises:
+            NotProvenError: the adapter was not shown to be active.
+        """
+        engine = await self.ready(call.adapter or call.adapter_off)
+        async with aclosing(engine.generate(call)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def logprobs(
+        self, messages: Sequence[Message], continuation: str, adapter: str | None = None
+    ) -> TokenLogProbs:
+        """See `rag_adapt.core.protocols.LogProbs`."""
+        engine = await self.ready(adapter)
+        return await engine.logprobs(messages, continuation, adapter)
+
+    async def ensure_loaded(self, version: str) -> AdapterRef:
+        """The adapter's files, verified; loaded by the first question that it has to answer.
+
+        Raises:
+            AdapterError: no such adapter, or it does not fit the engine's base model.
+        """
+        if self._adapters is None:
+            return self._lookup(version)
+        return await self._adapters.ensure_loaded(version)
+
+    async def ready(self, adapter: str | None = None) -> "EmbeddedEngine":
+        """The engine behind, started, the adapter loaded and checked.
+
+        Raises:
+            StorageError: the engine is not the one that was foreseen.
+        """
+        engine = await asyncio.to_thread(self._started)
+        if adapter is not None and self._adapters is not None:
+            await self._adapters.ensure_loaded(adapter)
+            if adapter not in self._checked:
+                await self._check(adapter, engine)
+                self._checked.add(adapter)
+        return engine
+
+    def close(self) -> None:
+        """End the engine, if it was started."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+
+    def _started(self) -> "EmbeddedEngine":
+        from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+
+        with self._lock:
+            if self._engine is None:
+                engine = self._start()
+                if engine.fingerprint != self.fingerprint:
+                    engine.close()
+                    raise StorageError(
+                        "the model or this machine changed while the command was starting: "
+                        f"{engine.fingerprint} instead of {self.fingerprint}",
+                        hint="Run the same command again.",
+                    )
+                self._adapters = EmbeddedAdapters(engine, self._lookup)
+                self._engine = engine
+            return self._engine
