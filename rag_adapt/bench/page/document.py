@@ -1,0 +1,153 @@
+"""The whole page, written piece by piece: head, answers first, one section per skill, the run.
+
+It does not know any section's content. The page forbids itself every load from outside.
+"""
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from rag_adapt.bench.figures import Report
+from rag_adapt.bench.page import answers, scores, training, verdicts
+from rag_adapt.bench.page.charts import CONFIG
+from rag_adapt.bench.page.evidence import Evidence, Rows, gather
+from rag_adapt.bench.page.markup import Html, el, json_text
+from rag_adapt.bench.page.provenance import provenance, small_plan
+from rag_adapt.bench.page.subject import Subject, subjects
+
+PAGE: Final = "report.html"
+SECTIONS: Final = (
+    verdicts.recommendation,
+    scores.scores,
+    verdicts.differences,
+    scores.costs,
+    answers.fixed_and_broken,
+    answers.confusion,
+    training.learning,
+    scores.latency,
+    scores.controls,
+    scores.format_effect,
+    training.adapters,
+    verdicts.interactions,
+    verdicts.leaks,
+    verdicts.readout,
+    training.given,
+)
+"""Parts of a skill's section in their order; one with nothing to show is left out."""
+
+
+def write_page(report: Report, rows: Rows, path: Path) -> None:
+    """Write the page of a report as one file that needs nothing from anywhere.
+
+    Two readings of the answers; memory grows with items, not with traces or long texts. A
+    reader of `path` sees the old page or the whole new one.
+
+    Args:
+        report: Its figures.
+        rows: Called for each reading of the run's answers, as `RunFolder.rows`.
+        path: The file.
+    """
+    evidence = gather(report, rows)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            for piece in pieces(report, evidence):
+                file.write(piece)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def pieces(report: Report, evidence: Evidence) -> Iterator[str]:
+    """The page from top to bottom."""
+    found = subjects(report, evidence)
+    style, draw = _shipped("report.css"), _shipped("report.js")
+    charts = _chart_library()
+    yield '<!doctype html>\n<html lang="en">'
+    yield _head(report, style, policy=_policy(scripts=(charts, draw), style=style))
+    yield "<body>"
+    yield el("a", "Skip to the answers", href="#answers", class_="skip")
+    yield _header(report)
+    yield '<main id="answers">'
+    for subject in found:
+        yield verdicts.answer(subject)
+    for subject in found:
+        yield _section(subject)
+    yield provenance(report, evidence)
+    yield "</main>"
+    yield el("footer", el("p", "Made by rag-adapt. This page loads nothing and sends nothing."))
+    yield el("script", json_text(CONFIG), type="application/json", id="chart-config")
+    yield el("script", charts)
+    yield el("script", draw)
+    yield "</body></html>\n"
+
+
+def _head(report: Report, style: Html, *, policy: str) -> Html:
+    return el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=policy),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("meta", name="referrer", content="no-referrer"),
+        el("title", f"rag-adapt report {report.run.get('id', '')}"),
+        el("style", style),
+    )
+
+
+def _header(report: Report) -> Html:
+    run = report.run
+    model = run.get("model", {}).get("model", "unknown model")
+    said = f"Run {run.get('id', '')} · {run.get('created', '')[:10]} · model {model}"
+    return el(
+        "header",
+        el("h1", "Prompt, documents or adapter: what this run says"),
+        el("p", said, " · ", el("a", "how it was made", href="#run"), class_="meta"),
+        small_plan(run),
+        el("noscript", el("p", "Charts need scripts; the tables hold the same figures.")),
+    )
+
+
+def _section(subject: Subject) -> Html:
+    shown = (section(subject) for section in SECTIONS)
+    items, of = subject.told("items"), subject.told("available_items")
+    asked = None if items is None else f"{items} of {of} test items"
+    clusters = subject.told("clusters")
+    if asked is not None and clusters is not None:
+        asked += f" in {clusters} clusters, scored by {subject.told('scorers')}"
+    return el(
+        "section",
+        el("h2", subject.skill),
+        el("p", asked, class_="meta") if asked else None,
+        *(part for part in shown if part is not None),
+        class_="skill",
+        id=f"skill-{subject.number}",
+    )
+
+
+def _shipped(name: str) -> Html:
+    return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _chart_library() -> Html:
+    import vl_convert
+
+    return Html(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _policy(*, scripts: tuple[Html, ...], style: Html) -> str:
+    """Nothing but the scripts and the style of this page, named by their hashes."""
+    allowed = " ".join(map(_source, scripts))
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_source(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _source(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
