@@ -1,20 +1,22 @@
-"""Means and paired differences with their intervals, for items that may come in clusters.
+"""Means and differences with their intervals, for items that may come in clusters.
 
 It does not know what was measured; every function is pure and needs no seed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rag_adapt.core.types import Estimate
-
-Numbers = NDArray[np.float64]
-_TINY: Final = 1e-12
-"""Variances below this are zero but for rounding."""
+from rag_adapt.stats.bounds import (
+    Bounds,
+    clustered_share,
+    normal_quantile,
+    score_bounds,
+    t_bounds,
+    t_quantile,
+)
+from rag_adapt.stats.clusters import TINY, Groups, Numbers, checked, group, is_binary
+from rag_adapt.stats.levels import Spread, spread_of_mean
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
@@ -23,23 +25,21 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
     Raises:
         ValueError: `n` is not positive, or successes are not between 0 and n.
     """
-    from scipy.special import ndtri
-
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes!r} successes of {n!r} make no share")
-    low, high = _score_interval(successes / n, n, float(ndtri(0.5 + confidence / 2.0)))
+    bounds = score_bounds(successes / n, n, normal_quantile(confidence))
     return Estimate(
-        value=successes / n,
-        low=low,
-        high=high,
-        n=n,
-        clusters=n,
-        method="wilson",
+        value=successes / n, low=bounds.low, high=bounds.high, n=n, clusters=n, method="wilson"
     )
 
 
 def mean_estimate(
-    values: Sequence[float], clusters: Sequence[str], confidence: float = 0.95
+    values: Sequence[float],
+    clusters: Sequence[str],
+    confidence: float = 0.95,
+    *,
+    folds: Sequence[int] | None = None,
+    seed_means: Sequence[float] | None = None,
 ) -> Estimate:
     """Mean of scores in [0, 1] with an interval that knows which items are not independent.
 
@@ -48,31 +48,45 @@ def mean_estimate(
       cluster-robust variance of the mean, with Student's quantile at G-1 degrees of freedom
       (Korn and Graubard 1998; never more effective items than items).
     - Other values: the cluster-robust t interval, clipped to [0, 1].
+    - Several folds or training seeds, any values: Wilson on p(1-p)/V, where V also counts those
+      levels (`rag_adapt.stats.levels`); a t interval would fail near 0 and 1, where adapters end.
     - V = 0 (every cluster alike): as many effective items as clusters.
     - One cluster: nothing is known of the spread, [0, 1].
 
     Args:
-        values: One score per item.
+        values: One score per item, a mean over training seeds where there are several.
         clusters: The cluster of each item.
         confidence: Coverage aimed at.
+        folds: Under cross-fitting, the fold of each item.
+        seed_means: The overall mean for each training seed.
 
     Raises:
         ValueError: no values, unequal lengths, or a value outside [0, 1].
     """
-    scores = _checked(values, clusters)
-    mean, groups = float(scores.mean()), _groups(clusters)
-    binary = bool(np.isin(scores, (0.0, 1.0)).all())
-    if binary and groups.count == len(scores) > 1:
+    scores = checked(values, clusters)
+    mean, groups, binary = float(scores.mean()), group(clusters), is_binary(scores)
+    spread = spread_of_mean(scores - mean, groups, folds=folds, seed_means=seed_means)
+    if binary and groups.single and groups.count > 1 and not spread.levels:
         return wilson(int(scores.sum()), len(scores), confidence)
-    variance = _robust_variance(scores - mean, groups)
-    low, high, method = _bounds(mean, variance, len(scores), groups.count, binary, confidence)
+    found = _bounds(mean, spread, groups, binary, confidence)
     return Estimate(
-        value=mean, low=low, high=high, n=len(scores), clusters=groups.count, method=method
+        value=mean,
+        low=found.bounds.low,
+        high=found.bounds.high,
+        n=len(scores),
+        clusters=groups.count,
+        method=found.method,
     )
 
 
 def paired_difference(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[str], confidence: float = 0.95
+    a: Sequence[float],
+    b: Sequence[float],
+    clusters: Sequence[str],
+    confidence: float = 0.95,
+    *,
+    folds: Sequence[int] | None = None,
+    seed_means: Sequence[float] | None = None,
 ) -> Estimate:
     """Mean of b - a over the same items, with a cluster-robust t interval in [-1, 1].
 
@@ -85,92 +99,86 @@ def paired_difference(
         b: Scores of the second arm on the same items.
         clusters: The cluster of each item.
         confidence: Coverage aimed at.
+        folds: Under cross-fitting, the fold of each item.
+        seed_means: The mean of b - a for each training seed.
 
     Raises:
         ValueError: no items, unequal lengths, or a value outside [0, 1].
     """
-    differences = _checked(b, clusters) - _checked(a, clusters)
-    mean, groups = float(differences.mean()), _groups(clusters)
-    variance = _robust_variance(differences - mean, groups)
-    if variance > _TINY:
-        half = _t_quantile(groups.count - 1, confidence) * variance**0.5
-        low, high, method = max(-1.0, mean - half), min(1.0, mean + half), "t-paired"
+    return contrast_estimate(
+        checked(b, clusters) - checked(a, clusters),
+        group(clusters),
+        reach=1.0,
+        confidence=confidence,
+        folds=folds,
+        seed_means=seed_means,
+    )
+
+
+def contrast_estimate(
+    values: Numbers,
+    groups: Groups,
+    *,
+    reach: float,
+    confidence: float = 0.95,
+    folds: Sequence[int] | None = None,
+    seed_means: Sequence[float] | None = None,
+) -> Estimate:
+    """Mean of per-item contrasts in [-reach, reach]; see `paired_difference`.
+
+    Args:
+        values: One contrast per item.
+        groups: The cluster of each item.
+        reach: The largest contrast that scores in [0, 1] allow.
+        confidence: Coverage aimed at.
+        folds: Under cross-fitting, the fold of each item.
+        seed_means: The mean contrast for each training seed.
+    """
+    mean = float(values.mean())
+    spread = spread_of_mean(values - mean, groups, folds=folds, seed_means=seed_means)
+    if groups.count < 2 or spread.none:
+        bounds, method = _alike(mean, groups.count, reach, confidence), "t-paired-degenerate"
     else:
-        share = _clustered_interval(0.0, groups.count, groups.count, confidence)[1]
-        low, high = mean - share * (mean + 1.0), mean + share * (1.0 - mean)
-        method = "t-paired-degenerate"
+        bounds, method = _t(mean, spread, reach, confidence), "t-paired"
+        if spread.items <= TINY:
+            bounds = bounds.around(_alike(mean, groups.count, reach, confidence))
     return Estimate(
-        value=mean, low=low, high=high, n=len(differences), clusters=groups.count, method=method
+        value=mean,
+        low=bounds.low,
+        high=bounds.high,
+        n=len(values),
+        clusters=groups.count,
+        method=method + spread.levels,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Groups:
-    """Which cluster each item belongs to, as numbers from 0."""
-
-    of_item: NDArray[np.intp]
-    count: int
+class _Found:
+    bounds: Bounds
+    method: str
 
 
-def _groups(clusters: Sequence[str]) -> _Groups:
-    numbers: dict[str, int] = {}
-    of_item = [numbers.setdefault(cluster, len(numbers)) for cluster in clusters]
-    return _Groups(of_item=np.asarray(of_item, dtype=np.intp), count=len(numbers))
+def _t(mean: float, spread: Spread, reach: float, confidence: float) -> Bounds:
+    return t_bounds(mean, spread.variance, spread.degrees, confidence, floor=-reach, ceiling=reach)
 
 
-def _robust_variance(residuals: Numbers, groups: _Groups) -> float:
-    """Variance of a mean from cluster totals: G/(G-1) * sum of squared totals / n^2 (CR1)."""
-    if groups.count < 2:
-        return 0.0
-    totals = np.bincount(groups.of_item, weights=residuals)
-    spread = float(np.square(totals).sum()) / len(residuals) ** 2
-    return spread * groups.count / (groups.count - 1)
+def _alike(mean: float, count: int, reach: float, confidence: float) -> Bounds:
+    """Every cluster has the same contrast; those that might not may lie anywhere."""
+    share = clustered_share(0.0, count, count, confidence).high
+    return Bounds(low=mean - share * (mean + reach), high=mean + share * (reach - mean))
 
 
-def _bounds(
-    mean: float, variance: float, n: int, count: int, binary: bool, confidence: float
-) -> tuple[float, float, str]:
-    if count < 2:
-        return 0.0, 1.0, "wilson-clustered"
-    if variance <= _TINY:
-        return *_clustered_interval(mean, count, count, confidence), "wilson-clustered"
+def _bounds(mean: float, spread: Spread, groups: Groups, binary: bool, confidence: float) -> _Found:
+    name = "wilson-clustered" + spread.levels
+    if groups.count < 2 or spread.none:
+        return _Found(
+            bounds=clustered_share(mean, groups.count, groups.count, confidence), method=name
+        )
+    if not binary and not spread.levels:
+        bounds = t_bounds(mean, spread.variance, spread.degrees, confidence, floor=0.0, ceiling=1.0)
+        return _Found(bounds=bounds, method="t-clustered")
+    effective = mean * (1.0 - mean) / spread.variance
     if binary:
-        effective = min(n, mean * (1.0 - mean) / variance)
-        return *_clustered_interval(mean, effective, count, confidence), "wilson-clustered"
-    half = _t_quantile(count - 1, confidence) * variance**0.5
-    return max(0.0, mean - half), min(1.0, mean + half), "t-clustered"
-
-
-def _clustered_interval(
-    share: float, effective: float, count: int, confidence: float
-) -> tuple[float, float]:
-    if count < 2:
-        return 0.0, 1.0
-    return _score_interval(share, effective, _t_quantile(count - 1, confidence))
-
-
-def _score_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's interval; with Student's quantile for the normal's where `n` is an estimate."""
-    square = quantile**2
-    centre = share + square / (2.0 * n)
-    half = (square * (share * (1.0 - share) / n + square / (4.0 * n**2))) ** 0.5
-    scale = 1.0 + square / n
-    low, high = (centre - half) / scale, (centre + half) / scale
-    return max(0.0, min(low, share)), min(1.0, max(high, share))
-
-
-def _t_quantile(degrees: int, confidence: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + confidence / 2.0))
-
-
-def _checked(values: Sequence[float], clusters: Sequence[str]) -> Numbers:
-    numbers = np.asarray(values, dtype=np.float64)
-    if len(numbers) == 0:
-        raise ValueError("there are no values to estimate from")
-    if len(numbers) != len(clusters):
-        raise ValueError(f"{len(numbers)} values, but {len(clusters)} clusters")
-    if not bool(((numbers >= 0.0) & (numbers <= 1.0)).all()):
-        raise ValueError("values must lie between 0 and 1")
-    return numbers
+        effective = min(len(groups.of_item), effective)
+    quantile = t_quantile(spread.degrees, confidence)
+    return _Found(bounds=score_bounds(mean, effective, quantile), method=name)
