@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 DType = Literal["bfloat16", "float16", "float32"]
+LearnedFrom = Literal["examples", "corpus", "both"]
 NAME_PATTERN = r"^[a-z0-9-]{3,48}$"
 UNPUBLISHED = ""
 """The version of a card whose weights have not been hashed yet."""
@@ -25,6 +26,37 @@ class LossPoint(_Frozen):
     """Mean over the answer tokens of the batch, in nats."""
 
 
+class DevPoint(_Frozen):
+    """The held-out code length after one step."""
+
+    step: int
+    bits: float
+    """Per answer token of the dev items."""
+
+
+class GeneralSource(_Frozen):
+    """Where some of the general rows came from."""
+
+    name: str
+    """`base-answers` (the base model's own, to shipped prompts) or `skill:NAME`."""
+    rows: int
+    hash: str
+    """Content hash of those rows: prompts and answers."""
+
+
+class Trial(_Frozen):
+    """One combination of knobs that a sweep tried."""
+
+    rank: int
+    learning_rate: float
+    general_share: float
+    steps: int
+    """After which it was last measured."""
+    bits: float | None
+    """Held-out code length then, per answer token; None where the training diverged."""
+    chosen: bool = False
+
+
 class TrainingSettings(_Frozen):
     """The knobs of a training: everything but the data and the base model."""
 
@@ -40,6 +72,16 @@ class TrainingSettings(_Frozen):
     device: str
     shared_prefix: bool
     """Whether the tokens that all prompts of a batch begin with were computed once per batch."""
+    general_share: float = 0.0
+    """Rows of general data per row of the skill."""
+    general_hash: str = ""
+    """Content hash of the general rows; empty where there were none."""
+    data_hash: str = ""
+    """Content hash of prompts and answers of the training rows and of the dev rows used."""
+    gradient_checkpointing: bool = False
+    """Whether activations were computed again in the backward pass to save memory."""
+    four_bit: bool = False
+    """Whether the base model's weights were held in four bits during training."""
 
 
 class Card(_Frozen):
@@ -54,6 +96,8 @@ class Card(_Frozen):
     """Content hash of the skill's data at the time of training."""
     items_hash: str
     """Content hash of the ids of the training items, in order."""
+    learned_from: LearnedFrom = "examples"
+    """Whether rows came from the skill's examples, from its documents, or from both."""
     base_model: str
     """The base model's name as the user gave it."""
     weights_hash: str
@@ -82,6 +126,16 @@ class Card(_Frozen):
     """Held-out code length in bits per answer token under the base; None without dev items."""
     dev_bits_after: float | None
     """The same under the adapter."""
+    dev_curve: tuple[DevPoint, ...] = ()
+    """Held-out code length at the checks, in order of steps; the start is `dev_bits_before`."""
+    best_step: int | None = None
+    """The step whose weights were kept: the lowest held-out code length; 0 is the untrained start,
+    kept where no check was better than the base. Without dev items it is the last one. None on
+    cards from before there was a choice."""
+    general: tuple[GeneralSource, ...] = ()
+    """What was mixed in; `examples`, `tokens` and `answer_tokens` do not count it."""
+    sweep: tuple[Trial, ...] = ()
+    """What was tried on dev before this training, if anything was."""
     libraries: dict[str, str]
     """Versions of what computed it."""
     created: str

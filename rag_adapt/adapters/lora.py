@@ -1,6 +1,6 @@
-"""PEFT and the transformers Trainer: LoRA on all linear layers, loss on answer tokens alone.
+"""PEFT: LoRA on all linear layers, how it computes, what it weighs and how it is written.
 
-It does not know items, stores or cards. Weights are float32, computation is in the base model's
+It does not know items, steps or cards. Weights are float32, computation is in the base model's
 number format.
 """
 
@@ -9,22 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from rag_adapt.adapters.card import LossPoint
 from rag_adapt.adapters.check import WEIGHTS_FILE
 from rag_adapt.adapters.pack import LIMIT, TokenRow, answer_losses, packs
 from rag_adapt.adapters.plan import TrainPlan
-from rag_adapt.core.errors import AdapterError, StorageError
-from rag_adapt.core.protocols import Progress
+from rag_adapt.core.errors import StorageError
 
 if TYPE_CHECKING:
     import torch
 
 NATS_PER_BIT: Final = math.log(2)
-CHECKS: Final = 2
-"""How often the held-out code length is measured after the first step, the end included."""
 SAME: Final = 0.1
 """Mean difference in nats per token up to which packed and separate rows count as the same."""
 
@@ -39,18 +34,6 @@ class Adapted:
     """Names of the base model's modules, as an adapter's tensors name them."""
     dtype: "torch.dtype"
     """Of the base model's weights and of the computation."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """What a training did."""
-
-    losses: tuple[LossPoint, ...]
-    before: float | None
-    """Held-out bits per answer token under the base; None without dev rows."""
-    after: float | None
-    shared: bool
-    """Whether rows were packed, their common beginning computed once."""
 
 
 def adapt(model: Any, plan: TrainPlan) -> Adapted:
@@ -71,87 +54,34 @@ def adapt(model: Any, plan: TrainPlan) -> Adapted:
         target_modules="all-linear",
         task_type=TaskType.CAUSAL_LM,
     )
-    return Adapted(peft=get_peft_model(model, config), modules=modules, dtype=model.dtype)
+    peft = get_peft_model(model, config)
+    if plan.gradient_checkpointing:
+        peft.gradient_checkpointing_enable({"use_reentrant": False})
+        peft.enable_input_require_grads()
+    return Adapted(peft=peft, modules=modules, dtype=model.dtype)
 
 
-def fit(
-    adapted: Adapted,
-    plan: TrainPlan,
-    rows: Sequence[TokenRow],
-    dev: Sequence[TokenRow],
-    *,
-    folder: Path,
-    progress: Progress,
-) -> Fit:
-    """Train, and measure the held-out code length before, half-way and after.
-
-    Args:
-        adapted: Changed in place.
-        plan: Rates, passes and seed.
-        rows: To train on.
-        dev: Held out; may be empty.
-        folder: For the Trainer; nothing is written there.
-        progress: Stage `train`, one unit per optimizer step.
-
-    Raises:
-        AdapterError: the loss or the weights became infinite or undefined.
-    """
-    with fast_attention(adapted, [*rows, *dev]):
-        shared = sharing_is_exact(adapted, rows)
-        before = code_length(adapted, dev, shared=shared)
-        watch = _Watch(
-            adapted, dev, steps=plan.steps, shared=shared, bits=before, progress=progress
-        )
-        _trainer(adapted, plan, rows, folder, shared, watch).train()
-    _refuse_divergence(adapted, plan, watch)
-    return Fit(losses=tuple(watch.losses), before=before, after=watch.bits, shared=shared)
+def weights_of(adapted: Adapted) -> "dict[str, torch.Tensor]":
+    """The adapter's own parameters, by name: what training changes."""
+    return {
+        name: parameter
+        for name, parameter in adapted.peft.named_parameters()
+        if parameter.requires_grad
+    }
 
 
-class _Watch:
-    """Notes the losses, measures the code length now and then, and says how far it is."""
-
-    def __init__(
-        self,
-        adapted: Adapted,
-        dev: Sequence[TokenRow],
-        *,
-        steps: int,
-        shared: bool,
-        bits: float | None,
-        progress: Progress,
-    ) -> None:
-        self.losses: list[LossPoint] = []
-        self.bits = bits
-        self._adapted, self._dev, self._shared = adapted, dev, shared
-        self._steps, self._progress = steps, progress
-        self._checks = {math.ceil(steps * part / CHECKS) for part in range(1, CHECKS + 1)}
-        self._say()
-
-    def step(self, loss: float) -> None:
-        self.losses.append(LossPoint(step=len(self.losses) + 1, loss=round(loss, 5)))
-        if len(self.losses) in self._checks:
-            self.bits = code_length(self._adapted, self._dev, shared=self._shared)
-        self._say()
-
-    def _say(self) -> None:
-        held_out = "" if self.bits is None else f"held-out {self.bits:.2f} bits/token"
-        loss = f"loss {self.losses[-1].loss:.3f}" if self.losses else ""
-        note = ", ".join(part for part in (loss, held_out) if part)
-        self._progress.update("train", len(self.losses), self._steps, note)
+def copy_of(tensors: "Mapping[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """Copies in main memory that later steps do not change."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
-def batches(plan: TrainPlan, rows: Sequence[TokenRow]) -> list[list[TokenRow]]:
-    """The rows of every optimizer step: a seeded order of its own for each pass."""
-    chance = Random(plan.seed)
-    steps: list[list[TokenRow]] = []
-    for _ in range(plan.epochs):
-        order = list(rows)
-        chance.shuffle(order)
-        steps.extend(
-            order[first : first + plan.batch_size]
-            for first in range(0, len(order), plan.batch_size)
-        )
-    return steps
+def put(tensors: "Mapping[str, torch.Tensor]", adapted: Adapted) -> None:
+    """Give the adapter these weights; names as in `weights_of`."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in weights_of(adapted).items():
+            parameter.copy_(tensors[name])
 
 
 def code_length(adapted: Adapted, rows: Sequence[TokenRow], *, shared: bool) -> float | None:
@@ -244,72 +174,3 @@ def save(adapted: Adapted, folder: Path, *, base_name: str) -> None:
     config.base_model_name_or_path = base_name
     config.inference_mode = True
     config.save_pretrained(folder)
-
-
-def _refuse_divergence(adapted: Adapted, plan: TrainPlan, watch: _Watch) -> None:
-    import torch
-
-    parameters = [p for p in adapted.peft.parameters() if p.requires_grad]
-    figures = [point.loss for point in watch.losses]
-    if all(map(math.isfinite, figures)) and all(bool(torch.isfinite(p).all()) for p in parameters):
-        return
-    raise AdapterError(
-        f"training {plan.name!r} diverged at learning rate {plan.learning_rate}",
-        hint=f"Train again with a lower one: --lr {plan.learning_rate / 10:g}.",
-    )
-
-
-def _trainer(
-    adapted: Adapted,
-    plan: TrainPlan,
-    rows: Sequence[TokenRow],
-    folder: Path,
-    shared: bool,
-    watch: _Watch,
-) -> Any:
-    """A transformers Trainer whose step packs the rows and projects answer tokens alone."""
-    import torch
-    from transformers import PrinterCallback, Trainer, TrainingArguments
-
-    class AnswerTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
-        def training_step(
-            self, model: Any, inputs: Mapping[str, Any], num_items_in_batch: Any = None
-        ) -> torch.Tensor:
-            model.train()
-            step: Sequence[TokenRow] = inputs["rows"]
-            answers = sum(len(row.answer) for row in step)
-            total = torch.zeros(())
-            for pack in packs(step, share=shared):
-                with computing(adapted):
-                    loss = answer_losses(model, pack, adapted.dtype).sum() / answers
-                self.accelerator.backward(loss)
-                total += loss.detach().cpu()
-            watch.step(float(total))
-            return total
-
-    trainer = AnswerTrainer(
-        model=adapted.peft,
-        args=TrainingArguments(
-            output_dir=str(folder),
-            per_device_train_batch_size=1,  # one element of the data is one batch of rows
-            num_train_epochs=1,  # all passes are in the data, each in its own order
-            learning_rate=plan.learning_rate,
-            lr_scheduler_type="constant",
-            optim="adamw_torch",
-            weight_decay=0.0,
-            train_sampling_strategy="sequential",
-            seed=plan.seed,
-            use_cpu=adapted.peft.device.type == "cpu",
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            label_names=["rows"],
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-        ),
-        train_dataset=batches(plan, rows),
-        data_collator=lambda elements: {"rows": elements[0]},
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer

@@ -6,8 +6,9 @@ It does not know tokens or how training works.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from rag_adapt.adapters.card import DType
+from rag_adapt.adapters.card import DType, GeneralSource, LearnedFrom
 from rag_adapt.adapters.check import RANKS
 from rag_adapt.adapters.examples import TrainingRow, refuse_test, training_rows
 from rag_adapt.adapters.store import check_name
@@ -16,6 +17,8 @@ from rag_adapt.core.types import Item, Passage, content_hash
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.loading import Device, choose_device, has_bfloat16
 from rag_adapt.skills.skill import Skill
+
+MOST_GENERAL: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +34,17 @@ class Base:
     """`cpu` or `cuda`."""
     dtype: DType = "bfloat16"
     """What is computed in: `bfloat16` where the device has it."""
+    four_bit: bool = False
+    """Whether the weights are held in four bits while training; needs bitsandbytes."""
 
     @classmethod
     def of(
-        cls, files: ModelFiles, *, device: Device = "auto", deterministic: bool = False
+        cls,
+        files: ModelFiles,
+        *,
+        device: Device = "auto",
+        deterministic: bool = False,
+        four_bit: bool = False,
     ) -> "Base":
         """What these files compute in on this machine, without loading them.
 
@@ -49,6 +59,7 @@ class Base:
             weights_hash=files.weights,
             device=place,
             dtype="float32" if exact else "bfloat16",
+            four_bit=four_bit,
         )
 
 
@@ -73,6 +84,15 @@ class TrainPlan:
     """For the held-out code length and the probe; never trained on."""
     with_context: bool = False
     """Whether the rows carry retrieved passages."""
+    learned_from: LearnedFrom = "examples"
+    """Where the rows came from."""
+    general: tuple[TrainingRow, ...] = ()
+    """General data: in batches of its own between the others, in every pass."""
+    general_share: float = 0.0
+    """Rows of general data wanted per row of the skill, 0 to 0.5."""
+    general_sources: tuple[GeneralSource, ...] = ()
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: a third more time, far less memory."""
     rank: int = 8
     alpha: int = 16
     learning_rate: float = 5e-4
@@ -84,7 +104,7 @@ class TrainPlan:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        refuse_test([(row.item_id, row.split) for row in (*self.rows, *self.dev)])
+        refuse_test([(row.item_id, row.split) for row in (*self.rows, *self.general, *self.dev)])
         if not self.rows:
             raise AdapterError(
                 f"there is nothing to train adapter {self.name!r} on",
@@ -106,16 +126,30 @@ class TrainPlan:
                 f"learning rate {self.learning_rate!r} is outside (0, 0.1]",
                 hint="Use --lr between 1e-4 and 1e-3.",
             )
+        if not 0 <= self.general_share <= MOST_GENERAL:
+            raise AdapterError(
+                f"general share {self.general_share!r} is outside 0 to {MOST_GENERAL}",
+                hint="Use --general-share with 0, 0.01, 0.05 or 0.25.",
+            )
 
     @property
     def steps(self) -> int:
-        """Optimizer steps."""
-        return self.epochs * -(-len(self.rows) // self.batch_size)
+        """Optimizer steps, those on general data included."""
+        return self.epochs * sum(
+            -(-len(rows) // self.batch_size) for rows in (self.rows, self.general)
+        )
 
 
 def items_hash(rows: Sequence[TrainingRow]) -> str:
     """Content hash of the ids of training items, in order."""
     return content_hash([row.item_id for row in rows])
+
+
+def rows_hash(rows: Sequence[TrainingRow]) -> str:
+    """Content hash of prompts and answers, in order."""
+    return content_hash(
+        [[[m.role, m.content] for m in row.messages] + [row.target] for row in rows]
+    )
 
 
 def plan_for(
@@ -129,8 +163,13 @@ def plan_for(
     epochs: int = 1,
     batch_size: int = 4,
     seed: int = 0,
+    extra: Sequence[TrainingRow] = (),
+    learned_from: LearnedFrom = "examples",
+    gradient_checkpointing: bool = False,
 ) -> TrainPlan:
     """Train on these items of a skill, by its template `prompt`, or `context` with passages.
+
+    General data is added with `general.with_general`.
 
     Args:
         skill: Its dev items measure the held-out code length and make the probe.
@@ -143,6 +182,9 @@ def plan_for(
         epochs: Passes over the items.
         batch_size: Items per optimizer step.
         seed: Of the start and of the order.
+        extra: Further rows, such as those made from the skill's documents.
+        learned_from: Says whether rows are from items, from documents or from both.
+        gradient_checkpointing: Trade time for memory.
 
     Raises:
         AdapterError: a test item was handed in, or a value is out of range.
@@ -156,9 +198,11 @@ def plan_for(
         skill=skill.name,
         skill_hash=skill.data_hash,
         template_hash=template.hash,
-        rows=training_rows(items, template, labels=skill.labels, passages=passages),
+        rows=(*training_rows(items, template, labels=skill.labels, passages=passages), *extra),
         dev=training_rows(dev, template, labels=skill.labels, passages=passages),
         with_context=passages is not None,
+        learned_from=learned_from,
+        gradient_checkpointing=gradient_checkpointing,
         rank=rank,
         alpha=2 * rank,
         learning_rate=learning_rate,

@@ -67,8 +67,10 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
     )
 
 
-def continuations(model: Any, prompts: Sequence[Ids], stop_ids: Ids) -> list[list[int]]:
-    """Greedy answers, at most `NEW_TOKENS` long, each with the token that ends it."""
+def continuations(
+    model: Any, prompts: Sequence[Ids], stop_ids: Ids, *, limit: int = NEW_TOKENS
+) -> list[list[int]]:
+    """Greedy answers, at most `limit` tokens long, each with the token that ends it."""
     import torch
 
     longest = max(map(len, prompts))
@@ -80,7 +82,7 @@ def continuations(model: Any, prompts: Sequence[Ids], stop_ids: Ids) -> list[lis
     generated = model.generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
-        max_new_tokens=NEW_TOKENS,
+        max_new_tokens=limit,
         do_sample=False,
         temperature=None,
         top_p=None,

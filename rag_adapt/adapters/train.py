@@ -4,23 +4,28 @@ It does not know skills, settings or engines. What it makes appears in the store
 complete, or not at all.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from rag_adapt.adapters import lora, record
-from rag_adapt.adapters.card import Card, TrainingSettings
+from rag_adapt.adapters.card import Card, TrainingSettings, Trial
 from rag_adapt.adapters.check import WEIGHTS_FILE
+from rag_adapt.adapters.checkpoint import Unfinished
 from rag_adapt.adapters.examples import TrainingRow
+from rag_adapt.adapters.fit import Fit, Tokens, fit
+from rag_adapt.adapters.general_data import ends
 from rag_adapt.adapters.memory import PeakMemory
 from rag_adapt.adapters.pack import TokenRow
-from rag_adapt.adapters.plan import Base, TrainPlan, items_hash
+from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, rows_hash
 from rag_adapt.adapters.probe import PROBE_FILE
 from rag_adapt.adapters.store import AdapterStore
+from rag_adapt.adapters.watch import KEEP_EVERY
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.protocols import Progress, Silent
+from rag_adapt.core.types import content_hash
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.loading import Device, LoadedModel, load_language_model
@@ -38,18 +43,23 @@ def train(
     chat: ChatFormat,
     store: AdapterStore,
     progress: Progress | None = None,
+    sweep: Sequence[Trial] = (),
+    every: float = KEEP_EVERY,
 ) -> Card:
-    """Train on a copy of the base model of its own, and publish.
+    """Train on a copy of the base model of its own, keep the best weights by dev, and publish.
 
-    The same plan, base and machine give the same version, which becomes current for its name.
+    The same plan, base and machine give the same version, which becomes current for its name,
+    also if it was interrupted and started again: it then goes on from its last checkpoint.
     Interrupted at any point, it leaves no adapter behind.
 
     Args:
         plan: What to train on and how.
         base: The model to adapt; loaded afresh, so that an engine's copy stays as it is.
         chat: Its chat format, the one that serves.
-        store: Where the adapter is published.
+        store: Where the adapter is published and, until then, its checkpoint lies.
         progress: Stages `train` (with loss and held-out code length) and `probe`.
+        sweep: What was tried before, for the card.
+        every: Seconds between checkpoints.
 
     Returns:
         The card as stored, with its version.
@@ -57,52 +67,97 @@ def train(
     Raises:
         AdapterError: a row does not fit into the model's context, or training diverged.
         ModelNotFoundError: the base model's files are damaged.
-        StorageError: the weights could not be written.
+        StorageError: the weights, or a checkpoint, could not be written.
     """
     shown = progress or Silent()
     with store.workspace() as work:
-        rows = tokenise(plan.rows, chat)
-        dev = tokenise(plan.dev[:DEV_LIMIT], chat)
-        loaded = _load(base)
-        _refuse_long(plan, [*rows, *dev], loaded.context)
+        tokens = tokens_of(plan, chat)
+        loaded = load(base)
+        refuse_long(plan, tokens, loaded.context)
         memory = PeakMemory(loaded.device)
         adapted = lora.adapt(loaded.model, plan)
-        start = time.perf_counter()
-        fit = lora.fit(adapted, plan, rows, dev, folder=work, progress=shown)
-        seconds = time.perf_counter() - start
+        place = unfinished(plan, base=base, chat=chat, store=store, scratch=work)
+        done = fit(
+            adapted, plan, tokens, folder=work, progress=shown, unfinished=place, every=every
+        )
+        if not done.finite:
+            place.remove()
+            raise _diverged(plan)
         peak = memory.bytes()
         lora.save(adapted, work, base_name=base.name)
-        shown.update("probe", 0, 1)
-        asked = plan.dev or plan.rows
-        named = {row.item_id: tokens for row, tokens in zip(asked, dev or rows, strict=False)}
-        probe = record.record_probe(adapted.peft, named, base=loaded)
-        (work / PROBE_FILE).write_text(probe.model_dump_json() + "\n", encoding="utf-8")
-        shown.update("probe", 1, 1)
-        cost = {
-            "seconds": round(seconds, 3),
-            "peak_memory_bytes": peak,
-            "size_bytes": (work / WEIGHTS_FILE).stat().st_size,
-        }
-        card = _card(plan, base, chat, rows, fit).model_copy(update=cost)
-        return store.publish(work, card, base_modules=adapted.modules)
+        _record_probe(adapted, plan, tokens, loaded, work, shown)
+        card = _card(plan, base, chat, tokens, done).model_copy(
+            update={
+                "peak_memory_bytes": peak,
+                "size_bytes": (work / WEIGHTS_FILE).stat().st_size,
+                "sweep": tuple(sweep),
+            }
+        )
+        published = store.publish(work, card, base_modules=adapted.modules)
+        place.remove()
+        return published
+
+
+def unfinished(
+    plan: TrainPlan, *, base: Base, chat: ChatFormat, store: AdapterStore, scratch: Path
+) -> Unfinished:
+    """Where this very training keeps its checkpoint: another plan, base or library, another place.
+
+    Args:
+        plan: All of it counts.
+        base: By the hash of its weights and by what it computes in.
+        chat: By the hash of its template.
+        store: Whose folder holds checkpoints.
+        scratch: A private folder of that store.
+    """
+    identity = {
+        **settings_of(plan, base),
+        "name": plan.name,
+        "base": base.weights_hash,
+        "chat": chat.template_hash,
+        "libraries": _libraries(),
+    }
+    return Unfinished(folder=store.folder, key=content_hash(identity), scratch=scratch)
+
+
+def tokens_of(plan: TrainPlan, chat: ChatFormat) -> Tokens:
+    """All rows that the training reads."""
+    return Tokens(
+        rows=tuple(tokenise(plan.rows, chat)),
+        general=tuple(tokenise(plan.general, chat)),
+        dev=tuple(tokenise(plan.dev[:DEV_LIMIT], chat)),
+    )
 
 
 def tokenise(rows: Sequence[TrainingRow], chat: ChatFormat) -> list[TokenRow]:
-    """Prompts and answers as the tokens that serving uses."""
-    return [
-        TokenRow(prompt=chat.render(row.messages), answer=chat.answer_ids(row.target))
-        for row in rows
-    ]
+    """Prompts and answers as the tokens that serving uses.
+
+    An answer that was cut short does not teach where to end.
+    """
+    found = []
+    for row in rows:
+        answer = chat.answer_ids(row.target)
+        found.append(
+            TokenRow(prompt=chat.render(row.messages), answer=answer if ends(row) else answer[:-1])
+        )
+    return found
 
 
-def _load(base: Base) -> LoadedModel:
+def load(base: Base) -> LoadedModel:
+    """The base model, a copy of its own."""
     files = ModelFiles(name=base.name, path=base.path, weights=base.weights_hash, source="folder")
     device: Device = "cuda" if base.device == "cuda" else "cpu"
     return load_language_model(files, device=device, deterministic=base.dtype == "float32")
 
 
-def _refuse_long(plan: TrainPlan, tokens: Sequence[TokenRow], context: int) -> None:
-    for row, counted in zip((*plan.rows, *plan.dev[:DEV_LIMIT]), tokens, strict=True):
+def refuse_long(plan: TrainPlan, tokens: Tokens, context: int) -> None:
+    """Stop if a row has more tokens than the model can hold.
+
+    Raises:
+        AdapterError: naming the row.
+    """
+    rows = (*plan.rows, *plan.general, *plan.dev[:DEV_LIMIT])
+    for row, counted in zip(rows, tokens.all, strict=True):
         if counted.tokens > context:
             raise AdapterError(
                 f"item {row.item_id!r} has {counted.tokens} tokens with its prompt and answer; "
@@ -112,8 +167,38 @@ def _refuse_long(plan: TrainPlan, tokens: Sequence[TokenRow], context: int) -> N
             )
 
 
+def _record_probe(
+    adapted: lora.Adapted,
+    plan: TrainPlan,
+    tokens: Tokens,
+    loaded: LoadedModel,
+    work: Path,
+    progress: Progress,
+) -> None:
+    progress.update("probe", 0, 1)
+    asked, rows = (plan.dev, tokens.dev) if tokens.dev else (plan.rows, tokens.rows)
+    named = {row.item_id: counted for row, counted in zip(asked, rows, strict=False)}
+    probe = record.record_probe(adapted.peft, named, base=loaded)
+    (work / PROBE_FILE).write_text(probe.model_dump_json() + "\n", encoding="utf-8")
+    progress.update("probe", 1, 1)
+
+
+def _diverged(plan: TrainPlan) -> AdapterError:
+    return AdapterError(
+        f"training {plan.name!r} diverged at learning rate {plan.learning_rate}",
+        hint=f"Train again with a lower one: --lr {plan.learning_rate / 10:g}.",
+    )
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
 def settings_of(plan: TrainPlan, base: Base) -> dict[str, Any]:
-    """The knobs of a training that are decided before it starts."""
+    """All that is decided before a training starts, as its card records it under `settings`.
+
+    A card with other values was made by another training.
+    """
     return {
         "rank": plan.rank,
         "alpha": plan.alpha,
@@ -123,18 +208,24 @@ def settings_of(plan: TrainPlan, base: Base) -> dict[str, Any]:
         "seed": plan.seed,
         "dtype": base.dtype,
         "device": base.device,
+        "general_share": plan.general_share,
+        "general_hash": rows_hash(plan.general) if plan.general else "",
+        "data_hash": content_hash(
+            [rows_hash(plan.rows), rows_hash(plan.dev[:DEV_LIMIT]), plan.learned_from]
+        ),
+        "gradient_checkpointing": plan.gradient_checkpointing,
+        "four_bit": base.four_bit,
     }
 
 
-def _card(
-    plan: TrainPlan, base: Base, chat: ChatFormat, rows: Sequence[TokenRow], fit: lora.Fit
-) -> Card:
-    settings = {**settings_of(plan, base), "shared_prefix": fit.shared}
+def _card(plan: TrainPlan, base: Base, chat: ChatFormat, tokens: Tokens, done: Fit) -> Card:
+    settings = {**settings_of(plan, base), "shared_prefix": done.start.shared}
     return Card(
         name=plan.name,
         skill=plan.skill,
         skill_hash=plan.skill_hash,
         items_hash=items_hash(plan.rows),
+        learned_from=plan.learned_from,
         base_model=base.name,
         weights_hash=base.weights_hash,
         chat_template_hash=chat.template_hash,
@@ -142,15 +233,18 @@ def _card(
         with_context=plan.with_context,
         settings=TrainingSettings(**settings),
         examples=len(plan.rows),
-        tokens=plan.epochs * sum(row.tokens for row in rows),
-        answer_tokens=plan.epochs * sum(len(row.answer) for row in rows),
-        seconds=0.0,
+        tokens=plan.epochs * sum(row.tokens for row in tokens.rows),
+        answer_tokens=plan.epochs * sum(len(row.answer) for row in tokens.rows),
+        seconds=round(done.seconds, 3),
         peak_memory_bytes=0,
         size_bytes=0,
-        loss_curve=fit.losses,
-        dev_examples=len(plan.dev[:DEV_LIMIT]),
-        dev_bits_before=fit.before,
-        dev_bits_after=fit.after,
-        libraries={name: version(name) for name in LIBRARIES},
+        loss_curve=done.losses,
+        dev_examples=len(tokens.dev),
+        dev_bits_before=done.start.before,
+        dev_bits_after=done.after,
+        dev_curve=done.curve,
+        best_step=done.best_step,
+        general=plan.general_sources,
+        libraries=_libraries(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -1,5 +1,6 @@
 """Training on a tiny model: what it learns, what it records, and what an interruption leaves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,9 @@ import pytest
 import torch
 from transformers import MistralConfig, MistralForCausalLM
 
-from rag_adapt.adapters import lora
+from rag_adapt.adapters import fit, lora
 from rag_adapt.adapters.card import Card
-from rag_adapt.adapters.examples import training_rows
+from rag_adapt.adapters.examples import TrainingRow, training_rows
 from rag_adapt.adapters.pack import TokenRow, answer_losses, packs
 from rag_adapt.adapters.record import logprobs_of
 from rag_adapt.adapters.store import AdapterStore
@@ -139,20 +140,21 @@ def test_without_dev_items_the_code_length_is_not_claimed(
     tiny_model: Path, chat: ChatFormat, tmp_path: Path
 ) -> None:
     store = AdapterStore(tmp_path)
-    card = train(plan(count=1, dev=()), base=base(tiny_model), chat=chat, store=store)
+    card = train(plan(count=1, dev=(), epochs=2), base=base(tiny_model), chat=chat, store=store)
     assert (card.dev_bits_before, card.dev_bits_after, card.dev_examples) == (None, None, 0)
+    assert (card.dev_curve, card.best_step) == ((), 2)
     assert card.settings.shared_prefix is False
     assert store.probe(card.version).prompts[0].item == "train-0"
 
 
-def test_an_interrupted_training_leaves_nothing(
+def test_an_interrupted_training_leaves_no_adapter(
     tiny_model: Path, chat: ChatFormat, tmp_path: Path
 ) -> None:
     store = AdapterStore(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         train(plan(), base=base(tiny_model), chat=chat, store=store, progress=Noted(stop_at=1))
     assert store.list() == ()
-    assert [file.name for file in store.folder.iterdir()] == [".lock"]
+    assert sorted(file.name for file in store.folder.iterdir()) == [".lock", ".unfinished"]
 
 
 def test_a_training_that_diverges_is_not_published(
@@ -163,6 +165,7 @@ def test_a_training_that_diverges_is_not_published(
         train(plan(alpha=10**40), base=base(tiny_model), chat=chat, store=store)
     assert "--lr 0.0005" in caught.value.hint
     assert store.list() == ()
+    assert [file.name for file in store.folder.iterdir()] == [".lock"]
 
 
 def test_a_row_longer_than_the_context_is_named(
@@ -218,7 +221,7 @@ def test_a_model_with_a_window_is_trained_row_by_row() -> None:
 
 def test_every_pass_has_its_own_order_and_every_row_once(chat: ChatFormat) -> None:
     rows = [TokenRow(prompt=(n,), answer=(n,)) for n in range(10)]
-    steps = lora.batches(plan(count=10, batch_size=4, epochs=2), rows)
+    steps = fit.batches(plan(count=10, batch_size=4, epochs=2), rows)
     assert [len(step) for step in steps] == [4, 4, 2, 4, 4, 2]
     first, second = (
         [row.prompt[0] for step in half for row in step] for half in (steps[:3], steps[3:])
@@ -284,3 +287,43 @@ def test_short_packs_use_plain_attention_and_leave_the_model_as_it_was(
     with lora.fast_attention(adapted, [TokenRow(prompt=(5,) * tokens, answer=(2,))]):
         assert model.config._attn_implementation == chosen
     assert model.config._attn_implementation == "sdpa"
+
+
+def other_answers(target: str) -> tuple[TrainingRow, ...]:
+    """Dev rows that want something else than what is trained."""
+    rows = training_rows(items(3, "dev"), TEMPLATE)
+    return tuple(replace(row, target=target) for row in rows)
+
+
+def test_the_weights_with_the_lowest_held_out_code_length_are_kept(
+    tiny_model: Path, chat: ChatFormat, tmp_path: Path
+) -> None:
+    store = AdapterStore(tmp_path)
+    made = plan(epochs=16, learning_rate=0.01, dev=other_answers("XQ9"))
+    card = train(made, base=base(tiny_model), chat=chat, store=store)
+    lowest = min(card.dev_curve, key=lambda point: point.bits)
+    assert [point.step for point in card.dev_curve] == [8, 16, 24, 32]
+    assert card.best_step == lowest.step < 32
+    assert card.dev_bits_after == lowest.bits < card.dev_curve[-1].bits
+    short = AdapterStore(tmp_path / "short")
+    same = train(
+        plan(epochs=lowest.step // 2, learning_rate=0.01, dev=()),
+        base=base(tiny_model),
+        chat=chat,
+        store=short,
+    )
+    assert card.version == same.version
+
+
+def test_where_nothing_is_better_than_the_base_the_start_is_kept(
+    tiny_model: Path, chat: ChatFormat, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    store = AdapterStore(tmp_path)
+    made = plan(epochs=2, learning_rate=0.05, dev=other_answers("~"))
+    card = train(made, base=base(tiny_model), chat=chat, store=store)
+    assert card.best_step == 0
+    assert card.dev_bits_after == card.dev_bits_before
+    tensors = load_file(Path(store.get(card.version).path) / "adapter_model.safetensors")
+    assert all(not tensor.any() for name, tensor in tensors.items() if "lora_B" in name)
