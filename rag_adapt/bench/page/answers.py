@@ -96,15 +96,15 @@ def _confusion(subject: Subject, found: Confusion) -> list[Html]:
     none = sum(count for (_, said), count in found.counts.items() if said == NO_LABEL)
     total = sum(found.counts.values())
     said = (
-        f"Answers by target (down) and answered label (across); darker is a larger share of the "
-        f"target's answers. {right:,} of {plural(total, 'answer')} on the diagonal, {none:,} "
-        "without a label."
+        "Answers by target (down) and answered label (across); a stronger colour is a larger "
+        f"share of the target's answers. {right:,} of {plural(total, 'answer')} on the diagonal, "
+        f"{none:,} without a label."
     )
     mixed = _mix_ups(found)
     if len(found.labels) > MAX_LABELS:
         return [el("p", said), mixed]
     chart = Chart(
-        title=f"Confusion matrix: {subject.skill}, {found.arm}",
+        title=f"Confusion matrix of {found.arm}",
         sentence=said,
         spec=charts.confusion(found),
         file=f"{subject.file}-{found.arm.replace('+', '-')}-confusion",

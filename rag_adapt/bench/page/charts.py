@@ -4,6 +4,7 @@ They do not know the page. Colours are names of its style sheet's variables, so 
 serves light, dark and paper.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,8 +45,8 @@ CONFIG: Final[Spec] = {
         "titleFontWeight": "normal",
         "titlePadding": 12,
     },
-    "axisX": {"grid": True, "labelFlush": True, "tickCount": 6},
-    "axisY": {"labelColor": "var(--text)", "labelFontSize": 13},
+    "axisX": {"grid": True, "labelFlush": False, "tickCount": 6},
+    "axisY": {"labelColor": "var(--text)", "labelFontSize": 13, "labelPadding": 12},
     "legend": {
         "orient": "top",
         "title": None,
@@ -91,7 +92,7 @@ def scores(arms: Sequence[ArmReport]) -> Spec:
     controls = [row["arm"] for row in rows if row["kind"] == "control"]
     order = [*routes, *([" "] if routes and controls else []), *controls]
     y = alt.Y("arm:N", title=None, scale=alt.Scale(domain=order))
-    x = alt.X("low:Q", title="score, % with 95 % interval", scale=alt.Scale(domain=[0, 100]))
+    x = alt.X("low:Q", title="score %, 95 % interval", scale=alt.Scale(domain=[0, 100]))
     base = _data(rows).encode(y=y, color=_kind_colour())
     bar = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q")
     point = base.mark_point(size=85, strokeWidth=2, opacity=1).encode(
@@ -116,9 +117,8 @@ def differences(pairs: Sequence[Pair]) -> Spec:
     ]
     present = [v for v in VERDICT_COLOURS if any(row["verdict"] == v for row in rows)]
     colours = alt.Scale(domain=present, range=[VERDICT_COLOURS[v] for v in present])
-    furthest = max(5.0, *(abs(row[end]) for row in rows for end in ("low", "high")))
-    title = "difference of scores, points with 95 % interval"
-    x = alt.X("low:Q", title=title, scale=alt.Scale(domain=[-furthest, furthest], nice=True))
+    ends = [min(-5.0, *(row["low"] for row in rows)), max(5.0, *(row["high"] for row in rows))]
+    x = alt.X("low:Q", title="points, 95 % interval", scale=alt.Scale(domain=ends, nice=True))
     order = [row["pair"] for row in rows]
     base = _data(rows).encode(
         y=alt.Y("pair:N", title=None, scale=alt.Scale(domain=order)),
@@ -159,8 +159,10 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
         if arm.cost is not None
     ]
     values = [row["cost"] for row in rows]
-    x = alt.X("cost:Q", title=f"cost, {unit}", scale=_cost_scale(values))
-    y = alt.Y("score:Q", title="score, %", scale=alt.Scale(domain=[0, 100]), axis=_gridded())
+    for row in rows:
+        row["side"] = "left" if _is_dear(row["cost"], values) else "right"
+    x = alt.X("cost:Q", title=f"cost, {unit}", scale=_cost_scale(values), axis=_cost_axis(values))
+    y = alt.Y("score:Q", title="score %", scale=alt.Scale(domain=[0, 100]), axis=_gridded())
     base = _data(rows).encode(x=x, y=y)
     line = (
         base.transform_filter("datum.front")
@@ -175,18 +177,50 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
         fill=_kind_fill(),
         tooltip=_tips("arm", "cost", "score", "low", "high"),
     )
-    name = base.mark_text(align="left", dx=10, dy=-9).encode(text="arm:N")
-    return _sized(alt.layer(line, bar, point, name), 10)
+    right, left = (
+        base.transform_filter(f"datum.side == '{side}'")
+        .mark_text(align=align, dx=shift, dy=-9)
+        .encode(text="arm:N")
+        for side, align, shift in (("right", "left", 10), ("left", "right", -10))
+    )
+    return _sized(alt.layer(line, bar, point, right, left), 10)
+
+
+def _is_logarithmic(values: Sequence[float]) -> bool:
+    """Where costs differ thirtyfold."""
+    return min(values) > 0 and max(values) / min(values) >= 30
+
+
+def _is_dear(cost: float, values: Sequence[float]) -> bool:
+    """Whether it stands in the right half of the chart, so that its name goes to its left."""
+    if _is_logarithmic(values):
+        return cost > math.sqrt(min(values) * max(values))
+    return cost > max(values) / 2
 
 
 def _cost_scale(values: Sequence[float]) -> Any:
-    """Logarithmic where costs differ thirtyfold; with room for a name beside the dearest."""
     import altair as alt
 
     low, high = min(values), max(values)
-    if low > 0 and high / low >= 30:
-        return alt.Scale(type="log", domain=[low / 1.5, high * 3], nice=False)
-    return alt.Scale(domain=[0, high * 1.25 or 1.0], nice=False)
+    if _is_logarithmic(values):
+        return alt.Scale(type="log", domain=[low / 1.5, high * 1.5], nice=False)
+    return alt.Scale(domain=[0, high * 1.1 or 1.0], nice=False)
+
+
+def _cost_axis(values: Sequence[float]) -> Any:
+    """On a logarithmic scale a line at 1, 2 and 5 of each power of ten, at most eight."""
+    import altair as alt
+
+    if not _is_logarithmic(values):
+        return alt.Axis()
+    low, high = min(values) / 1.5, max(values) * 1.5
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        marks = [step * 10.0**power for power in powers for step in steps]
+        marks = [mark for mark in marks if low <= mark <= high]
+        if len(marks) <= 8:
+            break
+    return alt.Axis(values=marks, format="~g")
 
 
 def latencies(arms: Sequence[ArmReport]) -> Spec:
@@ -305,7 +339,7 @@ def _tips(*names: str) -> list[Any]:
 def _gridded() -> Any:
     import altair as alt
 
-    return alt.Axis(grid=True, labelColor="var(--muted)", labelFontSize=12)
+    return alt.Axis(grid=True, labelColor="var(--muted)", labelFontSize=12, tickCount=5)
 
 
 def _kind_colour() -> Any:

@@ -75,6 +75,7 @@ def pieces(report: Report, evidence: Evidence) -> Iterator[str]:
     yield '<main id="answers">'
     for subject in found:
         yield verdicts.answer(subject)
+    yield small_plan(report.run) or ""
     for subject in found:
         yield _section(subject)
     yield provenance(report, evidence)
@@ -107,16 +108,13 @@ def _header(report: Report) -> Html:
         "header",
         el("h1", "Prompt, documents or adapter: what this run says"),
         el("p", said, " · ", el("a", "how it was made", href="#run"), class_="meta"),
-        small_plan(run),
         el("noscript", el("p", "Charts need scripts; the tables hold the same figures.")),
     )
 
 
 def _section(subject: Subject) -> Html:
     shown = (section(subject) for section in SECTIONS)
-    items, of = subject.told("items"), subject.told("available_items")
-    asked = None if items is None else f"{items} of {of} test items"
-    clusters = subject.told("clusters")
+    asked, clusters = subject.asked, subject.told("clusters")
     if asked is not None and clusters is not None:
         asked += f" in {clusters} clusters, scored by {subject.told('scorers')}"
     return el(

@@ -3,6 +3,7 @@
 It does not know charts or markup. Answers stream by twice; traces are never kept.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -156,11 +157,16 @@ class _Chosen:
 def _choose(pair: Pair, first: _FirstPass) -> _Chosen:
     a, b = (first.means.get((pair.skill, arm), {}) for arm in (pair.a, pair.b))
     change = {item: b[item].mean - a[item].mean for item in a if item in b}
-    ordered = sorted(change, key=lambda item: (-abs(change[item]), item))
+    ordered = sorted(change, key=lambda item: (-abs(change[item]), _natural(item)))
     return _Chosen(
         fixed=tuple(item for item in ordered if change[item] > _EVEN),
         broken=tuple(item for item in ordered if change[item] < -_EVEN),
     )
+
+
+def _natural(name: str) -> list[str]:
+    """A name as people order it: item 2 before item 10."""
+    return [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 @dataclass

@@ -5,11 +5,12 @@ It does not know what the chart shows.
 
 from rag_adapt.bench.page.charts import Chart
 from rag_adapt.bench.page.markup import Html, csv_address, el, json_text
+from rag_adapt.bench.page.wording import prose
 
 
 def figure(chart: Chart) -> Html:
     """The figure; its data can be had without scripts, its drawing once it is drawn."""
-    caption = el("figcaption", el("h4", chart.title), el("p", chart.sentence))
+    caption = el("figcaption", el("h4", chart.title), el("p", prose(chart.sentence)))
     drawing = el("div", class_="chart", aria_label=f"Chart: {chart.title}. {chart.sentence}")
     spec = el("script", json_text(chart.spec), type="application/json", class_="spec")
     return el("figure", caption, drawing, spec, _downloads(chart), data_file=chart.file)

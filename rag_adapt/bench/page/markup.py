@@ -130,16 +130,20 @@ def table(
     *,
     class_: str | None = None,
 ) -> Html:
-    """A table in a box of its own that scrolls sideways; the first cell of a row is its head."""
+    """A table in a box of its own that scrolls sideways; the first cell of a row is its head.
+
+    The caption stands outside of that box, so that it can be read whole on a narrow screen.
+    """
     head = el("tr", *(el("th", c.title, scope="col", class_=_kind(c)) for c in columns))
     body = [el("tr", *map(_cell, range(len(columns)), columns, row)) for row in rows]
-    return el(
-        "div",
-        el("table", el("caption", caption), el("thead", head), el("tbody", *body), class_=class_),
-        class_="scroll",
-        tabindex="0",
-        role="region",
-        aria_label=caption,
+    if class_ is None and len(columns) <= 4:
+        class_ = "small"
+    shown = el("table", el("thead", head), el("tbody", *body), class_=class_, aria_label=caption)
+    return joined(
+        [
+            el("p", caption, class_="caption"),
+            el("div", shown, class_="scroll", tabindex="0", role="region", aria_label=caption),
+        ]
     )
 
 
@@ -151,7 +155,7 @@ def _cell(place: int, column: Column, value: Child) -> Html:
     kind = _kind(column)
     if place == 0:
         return el("th", value, scope="row", class_=kind)
-    return el("td", value, class_=kind)
+    return el("td", value, class_=kind, data_title=column.title)
 
 
 def json_text(value: Any) -> Html:

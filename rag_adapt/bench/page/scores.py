@@ -17,9 +17,10 @@ from rag_adapt.bench.page.wording import (
     interval,
     part,
     plural,
+    points,
     points_interval,
 )
-from rag_adapt.bench.table import NOTHING, percent, points, seconds
+from rag_adapt.bench.table import NOTHING, percent, seconds
 
 
 def scores(subject: Subject) -> Html | None:
@@ -31,7 +32,7 @@ def scores(subject: Subject) -> Html | None:
     drawn: list[Child] = []
     if arms:
         chart = Chart(
-            title=f"Score per arm: {subject.skill}",
+            title="Score per arm",
             sentence=_score_sentence(subject),
             spec=charts.scores(arms),
             file=f"{subject.file}-scores",
@@ -101,9 +102,9 @@ def _count(value: int | None) -> str:
 
 def _by_seed(arms: Sequence[ArmReport]) -> Html | None:
     lines = [
-        f"{arm.arm}: " + ", ".join(f"{seed} {percent(score)} %" for seed, score in seeds.items())
+        f"{arm.arm}: " + ", ".join(f"{percent(s)} % (seed {n})" for n, s in arm.seeds.items())
         for arm in arms
-        if len(seeds := arm.seeds) > 0
+        if arm.seeds
     ]
     if not lines:
         return None
@@ -123,8 +124,12 @@ def _failures(arms: Sequence[ArmReport]) -> Html | None:
 def _not_measured(arms: Sequence[ArmReport]) -> Html | None:
     if not arms:
         return None
-    lines = [el("li", el("strong", arm.arm), f": {arm.reason or 'no reason kept'}") for arm in arms]
+    lines = [el("li", el("strong", arm.arm), f": {_reason(arm)}") for arm in arms]
     return el("div", el("p", "Not measured:"), el("ul", *lines))
+
+
+def _reason(arm: ArmReport) -> str:
+    return (arm.reason or "no reason was kept").removeprefix("not measured: ")
 
 
 def pareto(arms: Sequence[ArmReport]) -> tuple[str, ...]:
@@ -159,7 +164,7 @@ def _cost_chart(subject: Subject, priced: Sequence[ArmReport], unit: str) -> Htm
     elif front:
         said += f"No route beats {front[0]} in score or in cost."
     chart = Chart(
-        title=f"Score against cost: {subject.skill}",
+        title="Score and cost per answer",
         sentence=said,
         spec=charts.costs(arms, front, unit.replace("/", " per ")),
         file=f"{subject.file}-cost",
@@ -188,7 +193,7 @@ def latency(subject: Subject) -> Html | None:
     least = min(arm.latency_n for arm in arms)
     kept = ("latency_n", "latency_p50", "latency_p95", "first_token_p50", "first_token_p95")
     chart = Chart(
-        title=f"Latency: {subject.skill}",
+        title="Seconds per answer, alone",
         sentence=(
             "Seconds from the call to the last token, median (filled) and 95th percentile "
             f"(hollow), over answers computed alone and uncached; {least} or more per arm."

@@ -59,6 +59,14 @@ class Subject:
         """The beginning of its downloads' names."""
         return re.sub(r"[^a-z0-9]+", "-", self.skill.lower()).strip("-")[:40] or "skill"
 
+    @property
+    def asked(self) -> str | None:
+        """How many of the skill's test items were asked, in words; None where unknown."""
+        items, of = self.told("items"), self.told("available_items")
+        if items is None:
+            return None
+        return f"{items} test items" if of in (None, items) else f"{items} of {of} test items"
+
     def told(self, key: str) -> Any:
         """What the run says of this skill under `key`; None where it says nothing."""
         return self.run.get(key, {}).get(self.skill)

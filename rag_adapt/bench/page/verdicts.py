@@ -17,10 +17,12 @@ from rag_adapt.bench.page.wording import (
     p_value,
     part,
     plural,
+    points,
     points_interval,
+    prose,
     verdict,
 )
-from rag_adapt.bench.table import percent, points
+from rag_adapt.bench.table import percent
 
 BASES = {
     "decided": "decided by the test",
@@ -33,7 +35,9 @@ BASES = {
 def answer(subject: Subject) -> Html:
     """The first thing a reader sees of a skill: the sentence, then every verdict."""
     link = el("a", subject.skill, href=f"#skill-{subject.number}")
-    return el("article", el("h2", link), *_sentence(subject), _grouped(subject), class_="answer")
+    asked = f" · {subject.asked}" if subject.asked else ""
+    head = el("h2", link, el("span", asked, class_="counts"))
+    return el("article", head, *_sentence(subject), _grouped(subject), class_="answer")
 
 
 def _sentence(subject: Subject) -> list[Html]:
@@ -50,7 +54,7 @@ def _basis(said: Recommendation) -> str:
         parts.append(f"Expected regret {_pts(said.regret)}{most}.")
     if said.n_to_decide is not None:
         parts.append(f"About {said.n_to_decide:,} items, all told, would decide.")
-    return " ".join(parts)
+    return prose(" ".join(parts))
 
 
 def _pts(value: float) -> str:
@@ -93,7 +97,7 @@ def recommendation(subject: Subject) -> Html | None:
     caption = "What each choice, made now, is expected to fall short of the best route"
     return part(
         "Recommendation",
-        *_sentence(subject),
+        el("p", said.sentence),
         table(caption, columns, rows) if rows else None,
         _valid_for(said),
     )
@@ -112,7 +116,7 @@ def differences(subject: Subject) -> Html | None:
     if not pairs:
         return None
     chart = Chart(
-        title=f"Paired differences: {subject.skill}",
+        title="Difference and interval per contrast",
         sentence=_difference_sentence(pairs),
         spec=charts.differences(pairs),
         file=f"{subject.file}-differences",
@@ -131,13 +135,8 @@ def _difference_sentence(pairs: Sequence[Pair]) -> str:
 
 
 def _pair_table(pairs: Sequence[Pair]) -> Html:
-    columns = (
-        *text_columns("contrast", "verdict"),
-        *number_columns(
-            "points", "95 %", "fixed", "broken", "p", "p (Holm)", "detectable", "n", "clusters"
-        ),
-        *text_columns("test"),
-    )
+    titles = ("points", "95 %", "fixed", "broken", "p", "p (Holm)", "detectable", "n", "clusters")
+    columns = (*text_columns("contrast", "verdict"), *number_columns(*titles))
     rows: list[tuple[Child, ...]] = [
         (
             pair_name(pair) if pair.primary else f"{pair_name(pair)} (declared)",
@@ -151,13 +150,13 @@ def _pair_table(pairs: Sequence[Pair]) -> Html:
             f"{100 * pair.mde:.1f}",
             pair.n,
             pair.clusters,
-            pair.test,
         )
         for pair in pairs
     ]
+    tests = dict.fromkeys(pair.test for pair in pairs)
     caption = (
         "Verdicts are on the first arm. Detectable: the smallest difference, in points, that "
-        "this many items find with 80 % power"
+        f"this many items find with 80 % power. Test: {', '.join(tests)}"
     )
     return table(caption, columns, rows)
 
@@ -224,14 +223,16 @@ def leaks(subject: Subject) -> Html | None:
         return None
     said = (
         f"{plural(found.checked, 'test item')} checked: {len(found.found):,} met elsewhere; "
-        f"{plural(found.merged_clusters, 'cluster')} joined because their items are "
-        "near-duplicates."
+        f"{plural(found.merged_clusters, 'cluster')} joined to others for near-duplicate "
+        "items."
     )
     met: list[tuple[Child, ...]] = [
         (leak.item, leak.where, f"{leak.similarity:.2f}") for leak in found.found[:50]
     ]
     columns = (*text_columns("item", "met in"), *number_columns("similarity"))
-    caption = f"The first {len(met)} of {len(found.found):,}"
+    caption = "Items met elsewhere"
+    if len(met) < len(found.found):
+        caption += f": the first {len(met)} of {len(found.found):,}"
     clean: list[tuple[Child, ...]] = [
         (
             arm.arm,

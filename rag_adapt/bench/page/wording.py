@@ -3,13 +3,24 @@
 It does not know which figure stands where.
 """
 
+from rag_adapt.bench import table
 from rag_adapt.bench.page.markup import Child, Html, el
-from rag_adapt.bench.table import NOTHING, percent, points
+from rag_adapt.bench.table import NOTHING, percent
 
 
 def part(title: str, *children: Child) -> Html:
     """A titled part of a skill's section."""
     return el("section", el("h3", title), *children, class_="part")
+
+
+def prose(text: str) -> str:
+    """A sentence whose percent signs stay with their figures."""
+    return text.replace(" %", "\u00a0%")
+
+
+def points(value: float) -> str:
+    """A difference in points with a true minus sign."""
+    return table.points(value).replace("-", "\u2212")
 
 
 def interval(low: float | None, high: float | None) -> str:
