@@ -5,7 +5,7 @@ It does not know commands or how anything is shown.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,12 @@ from rag_adapt.skills.load import bundled_names, find_skill
 from rag_adapt.skills.skill import Skill
 
 if TYPE_CHECKING:
+    from rag_adapt.adapters.card import Card
     from rag_adapt.bench.experiment import Finished
     from rag_adapt.bench.plan import Plan
-    from rag_adapt.bench.prepare import Indexed, Tools, Trained
     from rag_adapt.bench.proof import Proof
+    from rag_adapt.bench.tools import Indexed, Tools
+    from rag_adapt.bench.training import Training
     from rag_adapt.engines.embedded import EmbeddedEngine
     from rag_adapt.models.loading import LoadedModel
     from rag_adapt.retrieval.collection import Collection
@@ -73,13 +75,15 @@ class Services:
     """With the answer cache in front."""
     adapters: Adapters
     embedder: "Embedder"
-    train: "Callable[[Skill, Sequence[Any], Plan, Progress], Trained]"
+    train: "Callable[[Training, Progress], Card]"
     prove: "Callable[[str], Coroutine[Any, Any, Proof]]"
     close: Callable[[], None]
+    end: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """Closes connections, in the event loop that opened them."""
 
     def tools(self) -> "Tools":
         """As the benchmark wants them."""
-        from rag_adapt.bench.prepare import Tools
+        from rag_adapt.bench.tools import Tools, nothing_to_end
 
         return Tools(
             engine=self.engine,
@@ -88,6 +92,7 @@ class Services:
             index=lambda skill, plan, progress: _index(self, skill, plan, progress),
             train=self.train,
             prove=self.prove,
+            end=self.end or nothing_to_end,
         )
 
 
@@ -136,10 +141,8 @@ def _embedded(settings: Settings, progress: Progress) -> Services:
         engine=cached,
         adapters=engine,
         embedder=embedder(settings),
-        train=lambda skill, learn, plan, shown: get_adapter(
-            skill,
-            learn,
-            plan,
+        train=lambda training, shown: get_adapter(
+            training,
             base=base,
             chat=lambda: ChatFormat.load(files.path, name=files.name),
             template_hash=fingerprint.template_hash or "",
@@ -195,7 +198,8 @@ def _remote(settings: Settings, progress: Progress) -> Services:
         api_key=None if key is None else key.get_secret_value(),
         timeout=settings.timeout,
     )
-    return _untrained(settings, CachedEngine(engine, settings.home / "cache"))
+    cached = CachedEngine(engine, settings.home / "cache")
+    return replace(_untrained(settings, cached), end=engine.aclose)
 
 
 def _scripted(settings: Settings, progress: Progress) -> Services:
@@ -209,7 +213,7 @@ def _untrained(settings: Settings, engine: Any) -> Services:
     """Services around an engine whose weights are not ours to adapt."""
     from rag_adapt.engines.scripted import ScriptedAdapters
 
-    def refuse(*_: Any) -> "Trained":
+    def refuse(*_: Any) -> "Card":
         raise AdapterError(
             f"adapters cannot be trained for the {settings.engine} engine",
             hint="Use `--engine embedded`, or leave out the arms lora and rag+lora.",
@@ -238,23 +242,32 @@ ENGINES: "dict[str, Callable[[Settings, Progress], Services]]" = {
 }
 
 
-def plan(settings: Settings, *, skills: Sequence[str], arms: str, **choices: Any) -> "Plan":
+def plan(
+    settings: Settings,
+    *,
+    skills: Sequence[str],
+    arms: str,
+    contrasts: Sequence[str] = (),
+    **choices: Any,
+) -> "Plan":
     """A benchmark's plan; no skill named means all bundled ones.
 
     Raises:
-        PlanError: an arm is unknown, or a skill is named twice.
+        PlanError: an arm or a contrast is unknown, or a skill is named twice.
         SkillError: a skill is unknown or its folder is wrong.
     """
-    from rag_adapt.bench.arms import parse_arms
+    from rag_adapt.bench.arms import parse_arms, parse_contrasts
     from rag_adapt.bench.plan import Plan
 
     names = list(skills) or sorted(bundled_names())
     found = tuple(find_skill(name, settings.home) for name in names)
     if len({skill.name for skill in found}) < len(found):
         raise PlanError(f"a skill is named twice: {', '.join(names)}", hint="Name each skill once.")
+    wanted = parse_arms(arms)
     return Plan(
         skills=found,
-        arms=parse_arms(arms),
+        arms=wanted,
+        contrasts=parse_contrasts(contrasts, wanted),
         top_k=settings.top_k,
         search_mode=settings.retriever or settings.search_mode,
         embedder=settings.embedder,
@@ -302,21 +315,22 @@ def answer(
             f"route {route!r} does not answer an open question", hint=f"Use --route with: {routes}"
         )
     live = services(settings, progress)
+    tools = live.tools()
     try:
         with asyncio.Runner() as runner:
-            ready = prepare(
-                wanted.skills[0], wanted, live.tools(), runner=runner, progress=progress
-            )
-            built = ready.routes.get(route)
+            ready = prepare(wanted.skills[0], wanted, tools, runner=runner, progress=progress)
+            built = next((c.route for c in ready.contenders if c.arm == route), None)
             if not isinstance(built, Route):
                 raise PlanError(
                     f"route {route!r} of skill {skill!r} cannot answer: {ready.reasons[route]}",
                     hint=f"Choose another route: {routes}",
                 )
             draft = Draft(item_id="question", input=question, labels=ready.skill.labels)
-            return runner.run(
-                built.answer(draft, engine=live.engine, sampling=ready.judge.sampling[0])
-            )
+            asked = built.answer(draft, engine=live.engine, sampling=ready.judge.sampling[0])
+            try:
+                return runner.run(asked)
+            finally:
+                runner.run(tools.end())
     finally:
         live.close()
 
@@ -325,7 +339,7 @@ def _index(live: Services, skill: Skill, plan: "Plan", progress: Progress) -> "I
     """A skill's documents as a collection, built or brought up to date, ready to be asked."""
     from rag_adapt.bench.arms import Search
     from rag_adapt.bench.figures import CollectionFigures
-    from rag_adapt.bench.prepare import Indexed
+    from rag_adapt.bench.tools import Indexed
     from rag_adapt.retrieval.build import build_collection
     from rag_adapt.retrieval.collection import Collection, collection_folder
 

@@ -3,13 +3,13 @@
 It does not know how collections are searched or adapters trained; it is handed the prepared parts.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from rag_adapt.bench.reference import NearestPool
 from rag_adapt.core.errors import PlanError
-from rag_adapt.core.protocols import Adapters, Retriever
+from rag_adapt.core.protocols import Adapters, Retriever, Step
 from rag_adapt.core.template import BARE, Template
 from rag_adapt.core.types import Example, Passage
 from rag_adapt.routes.adapt import Adapt
@@ -18,6 +18,28 @@ from rag_adapt.routes.retrieve import Oracle, Placebo, Retrieve, WholeCorpus
 from rag_adapt.routes.route import Route
 
 SHOTS: Final = 4
+Pick = Literal["fixed", "nearest"]
+Lesson = Literal["plain", "context"]
+"""What an adapter was trained on: prompts alone, or prompts with retrieved passages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How a route asks: chosen on dev, or the default."""
+
+    template: Template
+    shots: int = 0
+    pick: Pick = "nearest"
+    """Which training examples are shown."""
+    k: int | None = None
+    """Passages, for routes that retrieve; None is the collection's own number."""
+
+    @property
+    def name(self) -> str:
+        """As reports print it: `prompt-2, 4 nearest examples`."""
+        shots = f", {self.shots} {self.pick} examples" if self.shots else ""
+        passages = "" if self.k is None else f", {self.k} passages"
+        return f"{self.template.name}{passages}{shots}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +65,11 @@ class Parts:
     nearest: NearestPool
     adapters: Adapters
     search: Search | None
-    adapter: str | None
+    lessons: Mapping[Lesson, str]
+    """The adapter's version for each way of training that worked."""
     other_inputs: Mapping[str, str]
+    setups: Mapping[str, Setup] = field(default_factory=dict)
+    """By route: what was chosen on dev."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +80,12 @@ class ArmKind:
     build: Callable[[str, Parts], Route] | None
     """None for reference scores, which ask no model."""
     corpus: bool = False
-    adapter: bool = False
+    adapter: Lesson | None = None
+    """Which adapter it answers with."""
     control: bool = False
     """Controls are reported with intervals and never recommended."""
+    again: bool = False
+    """Asked as one more repeat, so that no cache answers it."""
     open_question: bool = True
     """Whether it can answer a question that is no item of the skill."""
 
@@ -72,16 +100,25 @@ def _context(parts: Parts) -> Template:
     return parts.context
 
 
-def _retrieve(parts: Parts) -> Retrieve:
+def _retrieve(parts: Parts, k: int | None = None) -> Retrieve:
     search = _search(parts)
     return Retrieve(
-        collection=search.collection, k=search.k, mode=search.mode, retriever=search.retriever
+        collection=search.collection,
+        k=k or search.k,
+        mode=search.mode,
+        retriever=search.retriever,
     )
 
 
-def _adapt(parts: Parts, *, active: bool = True) -> Adapt:
-    assert parts.adapter is not None
-    return Adapt(adapter=parts.adapter, adapters=parts.adapters, active=active)
+def _adapt(parts: Parts, lesson: Lesson = "plain", *, active: bool = True) -> Adapt:
+    return Adapt(adapter=parts.lessons[lesson], adapters=parts.adapters, active=active)
+
+
+def _demonstrate(parts: Parts, setup: Setup) -> tuple[Demonstrate, ...]:
+    if not setup.shots:
+        return ()
+    search = parts.nearest if setup.pick == "nearest" else None
+    return (Demonstrate(k=setup.shots, pool=parts.pool, pick=setup.pick, search=search),)
 
 
 def _placebo(parts: Parts) -> Placebo:
@@ -95,12 +132,23 @@ def _placebo(parts: Parts) -> Placebo:
     )
 
 
+def prompt_route(name: str, parts: Parts, setup: Setup) -> Route:
+    """The prompt route in one of its setups."""
+    return Route(name=name, template=setup.template, steps=_demonstrate(parts, setup))
+
+
+def rag_route(name: str, parts: Parts, setup: Setup) -> Route:
+    """The rag route in one of its setups."""
+    steps: tuple[Step, ...] = (_retrieve(parts, setup.k), *_demonstrate(parts, setup))
+    return Route(name=name, template=setup.template, steps=steps)
+
+
 def _prompt(name: str, parts: Parts) -> Route:
-    return Route(name=name, template=parts.prompt)
+    return prompt_route(name, parts, parts.setups.get("prompt", Setup(template=parts.prompt)))
 
 
 def _rag(name: str, parts: Parts) -> Route:
-    return Route(name=name, template=_context(parts), steps=(_retrieve(parts),))
+    return rag_route(name, parts, parts.setups.get("rag", Setup(template=_context(parts))))
 
 
 def _lora(name: str, parts: Parts) -> Route:
@@ -108,6 +156,11 @@ def _lora(name: str, parts: Parts) -> Route:
 
 
 def _rag_lora(name: str, parts: Parts) -> Route:
+    steps = (_retrieve(parts), _adapt(parts, "context"))
+    return Route(name=name, template=_context(parts), steps=steps)
+
+
+def _rag_lora_blind(name: str, parts: Parts) -> Route:
     return Route(name=name, template=_context(parts), steps=(_retrieve(parts), _adapt(parts)))
 
 
@@ -138,28 +191,39 @@ def _whole_corpus(name: str, parts: Parts) -> Route:
 
 
 def _few_shot(name: str, parts: Parts) -> Route:
-    step = Demonstrate(k=SHOTS, pool=parts.pool)
-    return Route(name=name, template=parts.prompt, steps=(step,))
+    setup = Setup(template=parts.prompt, shots=SHOTS, pick="fixed")
+    return prompt_route(name, parts, setup)
 
 
 def _few_shot_nearest(name: str, parts: Parts) -> Route:
-    step = Demonstrate(k=SHOTS, pool=parts.pool, pick="nearest", search=parts.nearest)
-    return Route(name=name, template=parts.prompt, steps=(step,))
+    return prompt_route(name, parts, Setup(template=parts.prompt, shots=SHOTS))
 
 
 ARMS: Final[dict[str, ArmKind]] = {
-    "prompt": ArmKind(title="the skill's prompt template", build=_prompt),
+    "prompt": ArmKind(title="a prompt template and shots, chosen on dev", build=_prompt),
     "few-shot": ArmKind(title="prompt with four fixed examples as chat turns", build=_few_shot),
     "few-shot-nearest": ArmKind(
         title="prompt with the four nearest examples as chat turns", build=_few_shot_nearest
     ),
     "rag": ArmKind(title="prompt with retrieved passages", build=_rag, corpus=True),
-    "lora": ArmKind(title="prompt with a trained adapter", build=_lora, adapter=True),
+    "lora": ArmKind(title="prompt with a trained adapter", build=_lora, adapter="plain"),
     "rag+lora": ArmKind(
-        title="retrieved passages and the adapter (trained without context)",
+        title="retrieved passages and an adapter trained with them",
         build=_rag_lora,
         corpus=True,
-        adapter=True,
+        adapter="context",
+    ),
+    "rag+lora-blind": ArmKind(
+        title="retrieved passages and an adapter that never saw any",
+        build=_rag_lora_blind,
+        corpus=True,
+        adapter="plain",
+    ),
+    "prompt-twin": ArmKind(
+        title="the prompt route again, asked afresh: what noise alone does",
+        build=_prompt,
+        control=True,
+        again=True,
     ),
     "bare": ArmKind(title="the input alone, no template", build=_bare, control=True),
     "closed-book": ArmKind(
@@ -180,7 +244,10 @@ ARMS: Final[dict[str, ArmKind]] = {
         open_question=False,
     ),
     "adapter-off": ArmKind(
-        title="adapter loaded, base model answers", build=_adapter_off, adapter=True, control=True
+        title="adapter loaded, base model answers",
+        build=_adapter_off,
+        adapter="plain",
+        control=True,
     ),
     "whole-corpus": ArmKind(
         title="every document in the prompt", build=_whole_corpus, corpus=True, control=True
@@ -218,3 +285,21 @@ def parse_arms(text: str) -> tuple[str, ...]:
     if not names:
         raise PlanError("no arm was named", hint=f"Use --arms {','.join(MAIN_ARMS)}")
     return names
+
+
+def parse_contrasts(texts: Sequence[str], arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pairs written `a:b`, both among the arms of the run.
+
+    Raises:
+        PlanError: naming the pair that is none.
+    """
+    pairs = []
+    for text in texts:
+        a, _, b = text.partition(":")
+        if a == b or not {a, b} <= set(arms):
+            raise PlanError(
+                f"contrast {text!r} does not name two arms of this run",
+                hint=f"Use --contrast a:b with two of: {', '.join(arms)}",
+            )
+        pairs.append((a, b))
+    return tuple(dict.fromkeys(pairs))

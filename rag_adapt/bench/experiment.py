@@ -7,7 +7,7 @@ import asyncio
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,12 +16,16 @@ from typing import Any, Final
 from rag_adapt import __version__
 from rag_adapt.bench.figures import Report
 from rag_adapt.bench.plan import Plan
-from rag_adapt.bench.prepare import Prepared, Tools, prepare
-from rag_adapt.bench.report import Extras, build_report
+from rag_adapt.bench.prepare import Prepared, prepare
+from rag_adapt.bench.report import Extras, build_report, merge_leaks
 from rag_adapt.bench.runner import interleave, run_questions
-from rag_adapt.bench.store import RunFolder, RunWriter, open_run
+from rag_adapt.bench.store import RowKey, RunFolder, RunWriter, open_run
+from rag_adapt.bench.tools import Tools
 from rag_adapt.core.protocols import Progress
+from rag_adapt.core.types import Item
 from rag_adapt.models.memory import hand_back
+from rag_adapt.skills.folding import folds
+from rag_adapt.skills.skill import Skill
 
 LIBRARIES: Final = ("torch", "transformers", "peft", "chromadb", "sentence-transformers", "litellm")
 
@@ -62,47 +66,93 @@ def run_experiment(
     prepared: list[Prepared] = []
     with RunWriter(folder) as writer, asyncio.Runner() as runner:
         done = {row.key for row in folder.rows()}
-        for skill in plan.skills:
-            ready = prepare(skill, plan, tools, runner=runner, progress=progress)
-            prepared.append(ready)
-            questions = interleave(
-                ready.routes, ready.items, repeats=plan.repeats, seed=plan.seed, gold=ready.gold
-            )
-            asking = run_questions(
-                questions,
-                judge=ready.judge,
-                engine=tools.engine,
-                writer=writer,
-                done=done,
-                latency_items=plan.latency_items,
-                concurrency=concurrency,
-                progress=progress,
-            )
-            runner.run(asking)
-            hand_back()
+        try:
+            for skill, fold in variants(plan):
+                ready = prepare(
+                    skill,
+                    plan,
+                    tools,
+                    runner=runner,
+                    progress=progress,
+                    concurrency=concurrency,
+                    fold=fold,
+                )
+                prepared.append(ready)
+                _ask(ready, plan, tools, writer, done, runner, concurrency, progress)
+                hand_back()
+        finally:
+            runner.run(tools.end())
+        writer.keep_dev([row for ready in prepared for row in ready.dev_rows])
         report = build_report(
             folder.rows(),
             skills=[skill.name for skill in plan.skills],
             arms=plan.arms,
             run=_run(folder, plan, prepared),
             extras=_extras(prepared),
+            contrasts=plan.contrasts,
+            margin=plan.margin,
         )
         writer.finish(report.model_dump(mode="json"))
     return Finished(folder=folder, report=report)
 
 
-def _extras(prepared: list[Prepared]) -> Extras:
-    return Extras(
-        reasons={
-            (p.skill.name, arm): reason for p in prepared for arm, reason in p.reasons.items()
-        },
-        adapters={p.skill.name: (p.adapter,) for p in prepared if p.adapter is not None},
-        collections={p.skill.name: p.collection for p in prepared if p.collection is not None},
+def variants(plan: Plan) -> Iterator[tuple[Skill, int | None]]:
+    """Each skill as it is, or once for each fold of it."""
+    for skill in plan.skills:
+        if not plan.folds:
+            yield skill, None
+            continue
+        for number, folded in enumerate(folds(skill, plan.folds, seed=plan.seed)):
+            yield folded, number
+
+
+def _ask(
+    ready: Prepared,
+    plan: Plan,
+    tools: Tools,
+    writer: RunWriter,
+    done: set[RowKey],
+    runner: asyncio.Runner,
+    concurrency: int,
+    progress: Progress,
+) -> None:
+    questions = interleave(
+        ready.contenders, ready.items, repeats=plan.repeats, seed=plan.seed, gold=ready.gold
     )
+    asking = run_questions(
+        questions,
+        judge=ready.judge,
+        engine=tools.engine,
+        writer=writer,
+        done=done,
+        latency_items=plan.latency_items if not ready.fold else 0,
+        concurrency=concurrency,
+        progress=progress,
+    )
+    runner.run(asking)
 
 
-def _run(folder: RunFolder, plan: Plan, prepared: list[Prepared]) -> Mapping[str, Any]:
+def _extras(prepared: Sequence[Prepared]) -> Extras:
+    extras = Extras()
+    for ready in prepared:
+        name = ready.skill.name
+        for arm, reason in ready.reasons.items():
+            extras.reasons[(name, arm)] = reason
+        for arm, given in ready.given.items():
+            extras.given.setdefault((name, arm), []).append(given)
+        extras.adapters.setdefault(name, []).extend(ready.adapters)
+        if ready.collection is not None:
+            extras.collections[name] = ready.collection
+        before = extras.leaks.get(name)
+        extras.leaks[name] = ready.leaks if before is None else merge_leaks(before, ready.leaks)
+    return extras
+
+
+def _run(folder: RunFolder, plan: Plan, prepared: Sequence[Prepared]) -> Mapping[str, Any]:
     header = folder.header
+    items: dict[str, list[Item]] = {}
+    for ready in prepared:
+        items.setdefault(ready.skill.name, []).extend(ready.items)
     return {
         "id": header.id,
         "created": header.created,
@@ -110,12 +160,15 @@ def _run(folder: RunFolder, plan: Plan, prepared: list[Prepared]) -> Mapping[str
         "plan_hash": header.plan_hash,
         "plan": header.plan,
         "model": header.fingerprint,
-        "items": {p.skill.name: len(p.items) for p in prepared},
-        "available_items": {p.skill.name: len(p.skill.items_of("test")) for p in prepared},
-        "clusters": {p.skill.name: len({i.cluster for i in p.items}) for p in prepared},
-        "skills": {p.skill.name: p.skill.data_hash for p in prepared},
-        "scorers": {p.skill.name: p.skill.scorer for p in prepared},
-        "sampling": {p.skill.name: asdict(plan.sampling(p.skill, 0)) for p in prepared},
+        "items": {name: len(found) for name, found in items.items()},
+        "available_items": {
+            s.name: len(s.items if plan.folds else s.test_items) for s in plan.skills
+        },
+        "clusters": {name: len({i.cluster for i in found}) for name, found in items.items()},
+        "skills": {s.name: s.data_hash for s in plan.skills},
+        "scorers": {s.name: s.scorer for s in plan.skills},
+        "labels": {s.name: list(s.labels) for s in plan.skills},
+        "sampling": {s.name: asdict(plan.sampling(s, 0)) for s in plan.skills},
         "code": __version__,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in LIBRARIES},
         "machine": {

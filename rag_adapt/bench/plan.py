@@ -28,6 +28,18 @@ class Plan:
     epochs: int = 1
     rank: int = 8
     learning_rate: float = 5e-4
+    folds: int = 0
+    """Cross-fitting: every item is tested by what never saw it; 0 keeps the skill's own splits."""
+    train_seeds: int = 1
+    """Adapters for each lesson, alike but for their seed."""
+    tune: int = 0
+    """Dev answers that each tunable route may spend on choosing how it asks."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Pairs to test beside the six of the four routes, declared before the run."""
+    margin: float = 0.05
+    """How much worse a route may be and still count as not worse."""
+    choice: bool = True
+    """Whether classification is also scored by the likelihood of each label."""
     repeats: int = 1
     seed: int = 0
     temperature: float = 0.0
@@ -36,6 +48,16 @@ class Plan:
     top_k: int = 4
     search_mode: str = "fused"
     embedder: str = "default"
+
+    @property
+    def items_per_fold(self) -> int | None:
+        """Test items asked in each fold; None is all."""
+        return self.items if self.items is None or not self.folds else -(-self.items // self.folds)
+
+    @property
+    def training_seeds(self) -> tuple[int, ...]:
+        """The seeds of the adapters."""
+        return tuple(range(self.seed, self.seed + self.train_seeds))
 
     def sampling(self, skill: Skill, repeat: int) -> Sampling:
         """The same for all arms of a skill; the seed differs by repeat alone."""
@@ -54,6 +76,12 @@ class Plan:
             "items": self.items,
             "examples": self.examples,
             "training": [self.epochs, self.rank, self.learning_rate],
+            "folds": self.folds,
+            "train_seeds": self.train_seeds,
+            "tune": self.tune,
+            "contrasts": [list(pair) for pair in self.contrasts],
+            "margin": self.margin,
+            "choice": self.choice,
             "repeats": self.repeats,
             "seed": self.seed,
             "temperature": self.temperature,

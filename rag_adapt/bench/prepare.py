@@ -1,4 +1,4 @@
-"""Makes one skill ready: its test items, what routes may learn from, its parts, its routes.
+"""Makes one skill ready: its test items, what routes may learn from, its parts, its contenders.
 
 Indexing and training block, outside of any event loop, so that Ctrl-C stops them at once.
 It does not know which engine, store or embedder it is handed, and it never shows a test item to
@@ -6,18 +6,21 @@ anything that learns.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from rag_adapt.bench.arms import ARMS, Parts, Search
-from rag_adapt.bench.figures import AdapterFigures, CollectionFigures
+from rag_adapt.bench.adapting import Lessons, adapt
+from rag_adapt.bench.arms import ARMS, Lesson, Parts, Search, prompt_route, rag_route
+from rag_adapt.bench.figures import AdapterFigures, CollectionFigures, Given, Leaks
+from rag_adapt.bench.leaks import Firewall, find_leaks
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
-from rag_adapt.bench.proof import Proof
-from rag_adapt.bench.reference import Embeds, NearestPool, Reference
-from rag_adapt.bench.runner import Answers, Judge
-from rag_adapt.core.errors import RagAdaptError
-from rag_adapt.core.protocols import Adapters, Engine, Progress
+from rag_adapt.bench.reference import NearestPool, Reference
+from rag_adapt.bench.runner import Answers, Contender, Judge
+from rag_adapt.bench.store import AnswerRow
+from rag_adapt.bench.tools import Tools
+from rag_adapt.bench.tuning import Tuned, setups, tune
+from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import Example, Item, Passage
 from rag_adapt.scoring.registry import scorer_for
 from rag_adapt.skills.skill import Skill
@@ -27,89 +30,100 @@ NO_GOLD: Final = "not measured: items name no gold passages"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Indexed:
-    """A skill's collection, ready to be asked, and what it took."""
-
-    search: Search
-    figures: CollectionFigures
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A skill's adapter and what it took."""
-
-    version: str
-    examples: int
-    seconds: float
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    """The live things a benchmark works with; wiring hands them in."""
-
-    engine: Engine
-    adapters: Adapters
-    embedder: Embeds
-    index: Callable[[Skill, Plan, Progress], Indexed]
-    train: Callable[[Skill, Sequence[Item], Plan, Progress], Trained]
-    prove: Callable[[str], Coroutine[Any, Any, Proof]]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """One skill, ready to be asked."""
+    """One skill (or one fold of it), ready to be asked."""
 
     skill: Skill
+    fold: int | None
     items: tuple[Item, ...]
-    routes: dict[str, Answers]
+    contenders: tuple[Contender, ...]
     reasons: dict[str, str]
     """Why an arm is not measured."""
     judge: Judge
     gold: dict[str, tuple[Passage, ...]]
-    adapter: AdapterFigures | None
+    adapters: tuple[AdapterFigures, ...]
     collection: CollectionFigures | None
+    leaks: Leaks
+    given: dict[str, Given]
+    """By route: what it could learn and choose from."""
+    dev_rows: tuple[AnswerRow, ...]
+    """What was asked while routes were being chosen."""
 
 
 def prepare(
-    skill: Skill, plan: Plan, tools: Tools, *, runner: asyncio.Runner, progress: Progress
+    skill: Skill,
+    plan: Plan,
+    tools: Tools,
+    *,
+    runner: asyncio.Runner,
+    progress: Progress,
+    concurrency: int = 1,
+    fold: int | None = None,
 ) -> Prepared:
-    """Index, train and prove what the plan's arms need, then build their routes."""
-    items = choose_items(skill.items_of("test"), plan.items, plan.seed)
-    learn = choose_examples(skill.items_of("train"), plan.examples, plan.seed)
-    kinds = [ARMS[arm] for arm in plan.arms]
-    indexed, adapter, unproven = None, None, None
-    if skill.corpus is not None and any(kind.corpus for kind in kinds):
+    """Index, train, prove and choose what the plan's arms need, then build their routes."""
+    chosen = choose_items(skill.test_items, plan.items_per_fold, plan.seed)
+    learn = choose_examples(skill.training_items, plan.examples, plan.seed)
+    indexed = None
+    if skill.corpus is not None and any(ARMS[arm].corpus for arm in plan.arms):
         indexed = tools.index(skill, plan, progress)
-    if any(kind.adapter for kind in kinds):
-        adapter, unproven = _adapter(skill, learn, plan, tools, runner, progress)
-    parts = _parts(skill, items, learn, tools, indexed, adapter)
-    documents = () if indexed is None else indexed.search.documents
-    gold = {item.id: gold_passages(item, documents) for item in items if item.gold}
-    reasons = {
-        arm: reason
-        for arm in plan.arms
-        if (reason := _reason(arm, parts, unproven, has_gold=len(gold) == len(items))) is not None
+    search = None if indexed is None else indexed.search
+    documents = () if search is None else search.documents
+    firewall = find_leaks(skill, chosen, learn, documents=documents)
+    gold = _gold((*firewall.items, *learn, *skill.dev_items), documents)
+    lessons = adapt(
+        skill,
+        _lessons(plan, search),
+        learn=learn,
+        search=search,
+        gold=gold,
+        plan=plan,
+        tools=tools,
+        runner=runner,
+        progress=progress,
+        fold=fold,
+    )
+    parts = _parts(skill, firewall, learn, tools, search)
+    judge = _judge(skill, plan, firewall, fold)
+    tuned = {
+        name: runner.run(
+            _tune(
+                name, skill, parts, judge, plan, tools, concurrency=concurrency, progress=progress
+            )
+        )
+        for name in _tunable(plan, parts)
     }
+    parts = replace(parts, setups={name: one.setup for name, one in tuned.items()})
+    covered = all(item.id in gold for item in firewall.items)
+    reasons = _reasons(plan, parts, lessons, covered=covered)
     return Prepared(
         skill=skill,
-        items=items,
-        routes={arm: _route(arm, parts) for arm in plan.arms if arm not in reasons},
+        fold=fold,
+        items=firewall.items,
+        contenders=tuple(_contenders(plan, parts, lessons, reasons)),
         reasons=reasons,
-        judge=_judge(skill, plan),
+        judge=judge,
         gold=gold,
-        adapter=adapter,
+        adapters=lessons.figures,
         collection=None if indexed is None else indexed.figures,
+        leaks=firewall.figures,
+        given=_given(skill, plan, parts, learn, tuned, fold),
+        dev_rows=tuple(row for one in tuned.values() for row in one.rows),
     )
 
 
+def _lessons(plan: Plan, search: Search | None) -> list[Lesson]:
+    """The lessons that the plan's arms need, each once, where there are documents for them."""
+    kinds = [ARMS[arm] for arm in plan.arms]
+    needed = [k.adapter for k in kinds if k.adapter and (search is not None or not k.corpus)]
+    return list(dict.fromkeys(needed))
+
+
+def _gold(items: Sequence[Item], documents: Sequence[Passage]) -> dict[str, tuple[Passage, ...]]:
+    return {item.id: gold_passages(item, documents) for item in items if item.gold}
+
+
 def _parts(
-    skill: Skill,
-    items: Sequence[Item],
-    learn: Sequence[Item],
-    tools: Tools,
-    indexed: Indexed | None,
-    adapter: AdapterFigures | None,
+    skill: Skill, firewall: Firewall, learn: Sequence[Item], tools: Tools, search: Search | None
 ) -> Parts:
     examples = tuple(Example(input=item.input, output=item.targets[0]) for item in learn)
     return Parts(
@@ -118,10 +132,86 @@ def _parts(
         pool=examples,
         nearest=NearestPool(examples, tools.embedder),
         adapters=tools.adapters,
-        search=None if indexed is None else indexed.search,
-        adapter=None if adapter is None else adapter.version,
-        other_inputs=other_inputs(items),
+        search=search,
+        lessons={},
+        other_inputs=other_inputs(firewall.items),
     )
+
+
+def _tunable(plan: Plan, parts: Parts) -> list[str]:
+    readable = parts.search is not None and parts.context is not None
+    return [arm for arm in ("prompt", "rag") if arm in plan.arms and (arm != "rag" or readable)]
+
+
+async def _tune(
+    name: str,
+    skill: Skill,
+    parts: Parts,
+    judge: Judge,
+    plan: Plan,
+    tools: Tools,
+    concurrency: int,
+    progress: Progress,
+) -> Tuned:
+    build = prompt_route if name == "prompt" else rag_route
+    kind = "prompt" if name == "prompt" else "context"
+    return await tune(
+        name,
+        setups(skill.templates, kind, pool=len(parts.pool)),
+        build=lambda setup: build(name, parts, setup),
+        dev=choose_items(skill.dev_items, None, plan.seed) if skill.dev_items else (),
+        judge=judge,
+        engine=tools.engine,
+        budget=plan.tune,
+        examples=len(parts.pool),
+        documents=len(parts.search.documents) if name == "rag" and parts.search else 0,
+        concurrency=concurrency,
+        progress=progress,
+    )
+
+
+def _given(
+    skill: Skill,
+    plan: Plan,
+    parts: Parts,
+    learn: Sequence[Item],
+    tuned: Mapping[str, Tuned],
+    fold: int | None,
+) -> dict[str, Given]:
+    """Adapters choose their checkpoint on dev by code length; prompt and rag by answers."""
+    documents = 0 if parts.search is None else len(parts.search.documents)
+    given = {name: one.given for name, one in tuned.items()}
+    for arm in plan.arms:
+        kind = ARMS[arm]
+        if kind.adapter is not None and not kind.control:
+            given[arm] = Given(
+                examples=len(learn),
+                documents=documents if kind.corpus else 0,
+                dev_items=len(skill.dev_items),
+                budget=plan.tune,
+                spent=0,
+            )
+    return {arm: one.model_copy(update={"fold": fold}) for arm, one in given.items()}
+
+
+def _contenders(
+    plan: Plan, parts: Parts, lessons: Lessons, reasons: Mapping[str, str]
+) -> list[Contender]:
+    made = []
+    for arm in plan.arms:
+        kind = ARMS[arm]
+        if arm in reasons:
+            continue
+        if kind.adapter is None:
+            route = _route(arm, parts)
+            choice = plan.choice and not kind.control
+            made.append(Contender(arm=arm, route=route, again=kind.again, choice=choice))
+            continue
+        for seed, version in lessons.versions[kind.adapter].items():
+            taught = replace(parts, lessons={kind.adapter: version})
+            route, choice = _route(arm, taught), plan.choice and not kind.control
+            made.append(Contender(arm=arm, route=route, train_seed=seed, choice=choice))
+    return made
 
 
 def _route(arm: str, parts: Parts) -> Answers:
@@ -131,53 +221,31 @@ def _route(arm: str, parts: Parts) -> Answers:
     return build(arm, parts)
 
 
-def _adapter(
-    skill: Skill,
-    learn: Sequence[Item],
-    plan: Plan,
-    tools: Tools,
-    runner: asyncio.Runner,
-    progress: Progress,
-) -> tuple[AdapterFigures | None, str | None]:
-    """The adapter, and why its arms may not be scored (None if they may)."""
-    try:
-        trained = tools.train(skill, learn, plan, progress)
-        proof = runner.run(_load_and_prove(trained.version, tools))
-    except RagAdaptError as error:
-        return None, f"not measured: {error.fact}"
-    figures = AdapterFigures(
-        version=trained.version,
-        examples=trained.examples,
-        seconds=trained.seconds,
-        bytes=trained.bytes,
-        proven=proof.proven,
-    )
-    return figures, None if proof.proven else f"not measured: {proof.reason}"
+def _reasons(plan: Plan, parts: Parts, lessons: Lessons, *, covered: bool) -> dict[str, str]:
+    found = {arm: _reason(arm, parts, lessons, covered=covered) for arm in plan.arms}
+    return {arm: reason for arm, reason in found.items() if reason is not None}
 
 
-async def _load_and_prove(version: str, tools: Tools) -> Proof:
-    await tools.adapters.ensure_loaded(version)
-    return await tools.prove(version)
-
-
-def _reason(arm: str, parts: Parts, unproven: str | None, *, has_gold: bool) -> str | None:
+def _reason(arm: str, parts: Parts, lessons: Lessons, *, covered: bool) -> str | None:
     kind = ARMS[arm]
     if kind.corpus and (parts.search is None or parts.context is None):
         return NO_CORPUS
-    if kind.adapter and unproven is not None:
-        return unproven
-    if arm == "oracle" and not has_gold:
+    if kind.adapter is not None and kind.adapter in lessons.reasons:
+        return lessons.reasons[kind.adapter]
+    if arm == "oracle" and not covered:
         return NO_GOLD
     return None
 
 
-def _judge(skill: Skill, plan: Plan) -> Judge:
+def _judge(skill: Skill, plan: Plan, firewall: Firewall, fold: int | None) -> Judge:
     return Judge(
         skill=skill.name,
         labels=skill.labels,
         sampling={repeat: plan.sampling(skill, repeat) for repeat in range(plan.repeats)},
         scorer=scorer_for(skill.scorer, skill.labels),
         others={name: scorer_for(name, skill.labels) for name in skill.scorers},
+        fold=fold,
+        leaked=firewall.leaked,
     )
 
 

@@ -5,7 +5,7 @@ It does not know how answers were obtained, and it asks no model.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from rag_adapt.bench.arms import ARMS
 from rag_adapt.bench.figures import (
@@ -14,69 +14,41 @@ from rag_adapt.bench.figures import (
     CollectionFigures,
     Cost,
     Difference,
+    FormatEffect,
+    Given,
+    Interaction,
+    Leaks,
+    Pair,
+    ReadOut,
+    Recommendation,
     Report,
+    Subset,
 )
+from rag_adapt.bench.recommend import Evidence, recommend
 from rag_adapt.bench.store import AnswerRow
+from rag_adapt.bench.tally import Tally, mean, tally
+from rag_adapt.bench.verdict import contrast, interactions, pairs
 from rag_adapt.core.types import Estimate
-from rag_adapt.stats.intervals import mean_estimate, paired_difference
+from rag_adapt.stats.decision import MARGIN
+from rag_adapt.stats.intervals import paired_difference
 
-
-@dataclass
-class _Tally:
-    """What one arm's rows add up to while they stream by."""
-
-    scores: dict[str, list[float]] = field(default_factory=dict)
-    """By item: one value per repeat."""
-    clusters: dict[str, str] = field(default_factory=dict)
-    others: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """By scorer, then item."""
-    failures: dict[str, int] = field(default_factory=dict)
-    unscored: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float = 0.0
-    cached: int = 0
-    alone: list[tuple[float, float]] = field(default_factory=list)
-    """First-token and total seconds of answers computed alone."""
-
-    def add(self, row: AnswerRow) -> None:
-        if row.failure is not None:
-            self.failures[row.failure] = self.failures.get(row.failure, 0) + 1
-            return
-        self.tokens_in += row.tokens_in
-        self.tokens_out += row.tokens_out
-        self.seconds += max(0.0, (row.total or 0.0) - row.queued)
-        self.cached += row.cached
-        if row.alone and not row.cached and row.total is not None:
-            self.alone.append((row.first_token or row.total, row.total))
-        for name, value in row.scores.items():
-            if value is not None:
-                self.others.setdefault(name, {}).setdefault(row.item, []).append(value)
-        if row.score is None:
-            self.unscored += 1
-            return
-        self.scores.setdefault(row.item, []).append(row.score)
-        self.clusters[row.item] = row.cluster
-
-    def means(self) -> dict[str, float]:
-        """By item, the mean over repeats."""
-        return {item: sum(values) / len(values) for item, values in self.scores.items()}
-
-    def estimate(self) -> Estimate | None:
-        means = self.means()
-        if not means:
-            return None
-        return mean_estimate(list(means.values()), [self.clusters[item] for item in means])
+REFERENCES: Final = ("majority", "nearest-label")
+"""Scores that ask no language model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
     """What the answers alone do not tell: why an arm was left out, what its parts took."""
 
-    reasons: Mapping[tuple[str, str], str]
-    adapters: Mapping[str, tuple[AdapterFigures, ...]]
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By skill and arm."""
+    given: dict[tuple[str, str], list[Given]] = field(default_factory=dict)
+    """By skill and route, one per fold."""
+    adapters: dict[str, list[AdapterFigures]] = field(default_factory=dict)
     """By skill."""
-    collections: Mapping[str, CollectionFigures]
+    collections: dict[str, CollectionFigures] = field(default_factory=dict)
+    leaks: dict[str, Leaks] = field(default_factory=dict)
+    readouts: dict[str, ReadOut] = field(default_factory=dict)
 
 
 def build_report(
@@ -86,45 +58,126 @@ def build_report(
     arms: Sequence[str],
     run: Mapping[str, Any],
     extras: Extras,
+    contrasts: Sequence[tuple[str, str]] = (),
+    margin: float = MARGIN,
 ) -> Report:
-    """Recompute every figure from the rows; memory grows with items, not with traces."""
-    tallies: dict[tuple[str, str], _Tally] = {}
-    for row in rows:
-        tallies.setdefault((row.skill, row.arm), _Tally()).add(row)
-    reports = []
-    for skill in skills:
-        best = _best_control({a: t for (s, a), t in tallies.items() if s == skill})
-        for arm in arms:
-            tally = tallies.get((skill, arm))
-            report = _arm(skill, arm, tally, extras)
-            if tally is not None and best is not None and report.measured:
-                report = report.model_copy(update={"difference": _difference(arm, tally, *best)})
-            reports.append(report)
-    return Report(run=dict(run), arms=tuple(reports))
+    """Recompute every figure from the rows; memory grows with items, not with traces.
 
-
-def _best_control(tallies: Mapping[str, _Tally]) -> tuple[str, _Tally] | None:
-    scored = []
-    for arm, tally in tallies.items():
-        estimate = tally.estimate() if ARMS[arm].control else None
-        if estimate is not None:
-            scored.append((estimate.value, arm, tally))
-    if not scored:
-        return None
-    _, arm, tally = max(scored, key=lambda entry: entry[0])
-    return arm, tally
-
-
-def _difference(arm: str, tally: _Tally, best: str, control: _Tally) -> Difference | None:
-    ours, theirs = tally.means(), control.means()
-    shared = [item for item in ours if item in theirs]
-    if arm == best or not shared:
-        return None
-    estimate = paired_difference(
-        [theirs[item] for item in shared],
-        [ours[item] for item in shared],
-        [tally.clusters[item] for item in shared],
+    Args:
+        rows: The answers.
+        skills: Names, in the order of the report.
+        arms: Names, in the order of the report.
+        run: What `report.json` says of the run itself.
+        extras: What answers do not tell.
+        contrasts: Pairs declared beside the family.
+        margin: Of non-inferiority.
+    """
+    tallies = tally(rows)
+    parts = [
+        _skill(
+            skill,
+            _Asked(arms=tuple(arms), contrasts=tuple(contrasts), margin=margin),
+            {arm: t for (s, arm), t in tallies.items() if s == skill},
+            run,
+            extras,
+        )
+        for skill in skills
+    ]
+    return Report(
+        run=dict(run),
+        arms=tuple(arm for part in parts for arm in part.arms),
+        pairs=tuple(pair for part in parts for pair in part.pairs),
+        recommendations=tuple(part.recommendation for part in parts),
+        interactions=tuple(one for part in parts for one in part.interactions),
+        leaks=tuple(extras.leaks.values()),
+        readouts=tuple(extras.readouts.values()),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    arms: tuple[str, ...]
+    contrasts: tuple[tuple[str, str], ...]
+    margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    arms: tuple[ArmReport, ...]
+    pairs: tuple[Pair, ...]
+    recommendation: Recommendation
+    interactions: tuple[Interaction, ...]
+
+
+def _skill(
+    skill: str, asked: _Asked, tallies: Mapping[str, Tally], run: Mapping[str, Any], extras: Extras
+) -> _Part:
+    best = _best_control(tallies)
+    arms = []
+    for arm in asked.arms:
+        made = tallies.get(arm)
+        report = _arm(skill, arm, made, extras)
+        if made is not None and best is not None and report.measured:
+            report = report.model_copy(update={"difference": _difference(arm, *best, tallies)})
+        arms.append(report)
+    scored = {r.arm: tallies[r.arm] for r in arms if r.measured}
+    found = pairs(skill, scored, declared=asked.contrasts, margin=asked.margin)
+    evidence = Evidence(
+        skill=skill,
+        arms={r.arm: r for r in arms if r.measured and not r.control},
+        references=[r for r in arms if r.measured and r.arm in REFERENCES],
+        tallies=scored,
+        pairs=found,
+        margin=asked.margin,
+        valid_for=_valid_for(skill, run, extras),
+    )
+    return _Part(
+        arms=tuple(arms),
+        pairs=found,
+        recommendation=recommend(evidence),
+        interactions=interactions(skill, scored),
+    )
+
+
+def _valid_for(skill: str, run: Mapping[str, Any], extras: Extras) -> dict[str, str]:
+    """The hashes that a recommendation holds for."""
+    hashes = {
+        "skill": run.get("skills", {}).get(skill, ""),
+        "model": run.get("model", {}).get("weights", ""),
+    }
+    if skill in extras.collections:
+        hashes["collection"] = extras.collections[skill].name
+    for number, adapter in enumerate(extras.adapters.get(skill, ())):
+        hashes[f"adapter-{number}"] = adapter.version
+    return hashes
+
+
+def merge_leaks(one: Leaks, other: Leaks) -> Leaks:
+    """What the firewall found in several folds of one skill."""
+    return Leaks(
+        skill=one.skill,
+        checked=one.checked + other.checked,
+        found=(*one.found, *other.found),
+        merged_clusters=one.merged_clusters + other.merged_clusters,
+    )
+
+
+def _best_control(tallies: Mapping[str, Tally]) -> tuple[str, Estimate] | None:
+    scored = [
+        (arm, estimate)
+        for arm, made in tallies.items()
+        if ARMS[arm].control and (estimate := made.estimate()) is not None
+    ]
+    return max(scored, key=lambda entry: entry[1].value) if scored else None
+
+
+def _difference(
+    arm: str, best: str, _: Estimate, tallies: Mapping[str, Tally]
+) -> Difference | None:
+    made = None if arm == best else contrast(best, arm, tallies)
+    if made is None:
+        return None
+    estimate = made.estimate
     return Difference(
         arm=best,
         value=estimate.value,
@@ -134,31 +187,40 @@ def _difference(arm: str, tally: _Tally, best: str, control: _Tally) -> Differen
     )
 
 
-def _arm(skill: str, arm: str, tally: _Tally | None, extras: Extras) -> ArmReport:
+def _arm(skill: str, arm: str, made: Tally | None, extras: Extras) -> ArmReport:
     kind = ARMS[arm]
     empty = ArmReport(skill=skill, arm=arm, control=kind.control, measured=False)
-    if tally is None:
+    if made is None:
         reason = extras.reasons.get((skill, arm), "not measured: no answer was kept")
         return empty.model_copy(update={"reason": reason})
-    estimate = tally.estimate()
+    estimate = made.estimate()
     figures: dict[str, Any] = {
-        "failures": sum(tally.failures.values()),
-        "failure_codes": dict(sorted(tally.failures.items())),
-        "unscored": tally.unscored,
-        "cached": tally.cached,
-        "tokens_in": tally.tokens_in,
-        "tokens_out": tally.tokens_out,
-        "seconds": tally.seconds,
-        "scores": {name: _mean_of_means(by_item) for name, by_item in tally.others.items()},
-        **_latency(tally.alone),
+        "failures": sum(made.failures.values()),
+        "failure_codes": dict(sorted(made.failures.items())),
+        "unscored": made.unscored,
+        "cached": made.cached,
+        "tokens_in": made.tokens_in,
+        "tokens_out": made.tokens_out,
+        "seconds": made.seconds,
+        "scores": {name: _mean_of_means(by_item) for name, by_item in made.others.items()},
+        "given": tuple(extras.given.get((skill, arm), ())),
+        **_latency(made.alone),
     }
     if kind.adapter:
-        figures["adapters"] = extras.adapters.get(skill, ())
+        with_context = kind.adapter == "context"
+        known = extras.adapters.get(skill, ())
+        figures["adapters"] = tuple(a for a in known if a.with_context == with_context)
     if kind.corpus:
         figures["collection"] = extras.collections.get(skill)
     if estimate is None:
         return empty.model_copy(update={**figures, "reason": "not measured: no answer was scored"})
-    figures |= {
+    return empty.model_copy(update={**figures, **_measured(made, estimate)})
+
+
+def _measured(made: Tally, estimate: Estimate) -> dict[str, Any]:
+    clean = [item for item in made.scores if item not in made.leaked]
+    without = made.estimate(clean) if made.leaked else None
+    return {
         "measured": True,
         "n": estimate.n,
         "clusters": estimate.clusters,
@@ -166,13 +228,35 @@ def _arm(skill: str, arm: str, tally: _Tally | None, extras: Extras) -> ArmRepor
         "ci_low": estimate.low,
         "ci_high": estimate.high,
         "ci_method": estimate.method,
+        "seeds": {str(seed): mean(list(made.means(seed).values())) for seed in made.seeds},
+        "clean": None
+        if without is None
+        else Subset(n=without.n, score=without.value, ci_low=without.low, ci_high=without.high),
+        "format_effect": _format_effect(made),
     }
-    return empty.model_copy(update=figures)
+
+
+def _format_effect(made: Tally) -> FormatEffect | None:
+    """Choice minus generation, on the items that were scored both ways."""
+    means = made.means()
+    items = [item for item in made.chosen if item in means]
+    if not items:
+        return None
+    generated = [means[item] for item in items]
+    choice = [mean(made.chosen[item]) for item in items]
+    estimate = paired_difference(generated, choice, [made.clusters[item] for item in items])
+    return FormatEffect(
+        n=len(items),
+        generated=mean(generated),
+        choice=mean(choice),
+        effect=estimate.value,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+    )
 
 
 def _mean_of_means(by_item: Mapping[str, Sequence[float]]) -> float:
-    means = [sum(values) / len(values) for values in by_item.values()]
-    return sum(means) / len(means)
+    return mean([mean(values) for values in by_item.values()])
 
 
 def _latency(alone: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rag_adapt.bench.likelihood import bits_of_labels
 from rag_adapt.bench.store import AnswerRow, RowKey, RunWriter
 from rag_adapt.core.protocols import Engine, Progress, Scorer
 from rag_adapt.core.trace import Answer, Failure, Trace
@@ -39,6 +40,12 @@ class Question:
     repeat: int
     gold: tuple[Passage, ...] = ()
     """For the oracle arm alone."""
+    train_seed: int | None = None
+    """Of the adapter that answers; None where there is none."""
+    again: bool = False
+    """Asked as one more repeat than was planned, so that no kept answer is taken."""
+    choice: bool = False
+    """Whether every label is scored too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,9 @@ class Judge:
     """By repeat."""
     scorer: Scorer
     others: Mapping[str, Scorer]
+    fold: int | None = None
+    leaked: frozenset[str] = frozenset()
+    """Test items that the leak firewall met elsewhere."""
 
     def row(self, question: Question, result: Answer | Failure) -> AnswerRow:
         """Score a result and make its line for the record."""
@@ -66,6 +76,9 @@ class Judge:
             targets=item.targets,
             output=None,
             score=None,
+            train_seed=question.train_seed,
+            fold=self.fold,
+            leaked=item.id in self.leaked,
             trace=result.trace.as_json(),
         )
         if isinstance(result, Failure):
@@ -94,8 +107,19 @@ class Judge:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """What answers for an arm; an arm with several training seeds has one for each."""
+
+    arm: str
+    route: Answers
+    train_seed: int | None = None
+    again: bool = False
+    choice: bool = False
+
+
 def interleave(
-    routes: Mapping[str, Answers],
+    contenders: Sequence[Contender],
     items: Sequence[Item],
     *,
     repeats: int,
@@ -105,13 +129,16 @@ def interleave(
     """All questions of one skill in a seeded random order, so that no arm has a better hour."""
     questions = [
         Question(
-            arm=arm,
-            route=route,
+            arm=one.arm,
+            route=one.route,
             item=item,
             repeat=repeat,
-            gold=gold.get(item.id, ()) if arm == "oracle" else (),
+            gold=gold.get(item.id, ()) if one.arm == "oracle" else (),
+            train_seed=one.train_seed,
+            again=one.again,
+            choice=one.choice,
         )
-        for arm, route in routes.items()
+        for one in contenders
         for item in items
         for repeat in range(repeats)
     ]
@@ -138,7 +165,7 @@ async def run_questions(
 
     async def ask(question: Question, *, alone: bool = False) -> None:
         nonlocal finished
-        row = await _one(question, judge=judge, engine=engine)
+        row = await ask_one(question, judge=judge, engine=engine)
         writer.append(row.model_copy(update={"alone": row.alone and alone}))
         finished += 1
         progress.update(stage, finished, len(questions))
@@ -170,7 +197,8 @@ def split_alone(
     return alone, together
 
 
-async def _one(question: Question, *, judge: Judge, engine: Engine) -> AnswerRow:
+async def ask_one(question: Question, *, judge: Judge, engine: Engine) -> AnswerRow:
+    """One answer, scored; a fault of ours becomes a failure with its own code."""
     draft = Draft(
         item_id=question.item.id,
         input=question.item.input,
@@ -178,13 +206,16 @@ async def _one(question: Question, *, judge: Judge, engine: Engine) -> AnswerRow
         gold=question.gold,
     )
     result: Answer | Failure
+    choice = None
     try:
         result = await question.route.answer(
             draft,
             engine=engine,
             sampling=judge.sampling[question.repeat],
-            repeat=question.repeat,
+            repeat=question.repeat + len(judge.sampling) * question.again,
         )
+        if question.choice and judge.labels and isinstance(result, Answer):
+            choice = await bits_of_labels(engine, result.outcome.sent, judge.labels)
     except Exception as error:  # noqa: BLE001 - the runner's per-item guard
         result = Failure(
             code="internal",
@@ -193,8 +224,8 @@ async def _one(question: Question, *, judge: Judge, engine: Engine) -> AnswerRow
             retryable=False,
             trace=Trace(route=question.route.spec(), item=question.item.id),
         )
-    return judge.row(question, result)
+    return judge.row(question, result).model_copy(update={"choice": choice})
 
 
 def _key(judge: Judge, question: Question) -> RowKey:
-    return (judge.skill, question.arm, question.item.id, question.repeat, None)
+    return (judge.skill, question.arm, question.item.id, question.repeat, question.train_seed)

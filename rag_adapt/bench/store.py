@@ -4,12 +4,13 @@ It does not know how answers are made or what they say; a reader needs only the 
 
     <id>/run.json        what was asked for, and the state of the run
     <id>/answers.jsonl   one line per answer, with its whole trace
+    <id>/dev.jsonl       the same for dev items, asked while routes were chosen
     <id>/report.json     every figure, recomputed from answers.jsonl
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rag_adapt.core.errors import LockedError, RunNotFoundError, StorageError
 
 ANSWERS: Final = "answers.jsonl"
+DEV: Final = "dev.jsonl"
 HEADER: Final = "run.json"
 REPORT: Final = "report.json"
 
@@ -67,6 +69,8 @@ class AnswerRow(BaseModel):
     """Of the adapter that answered, where its arm has several."""
     fold: int | None = None
     """Which fold the item was tested in, under cross-fitting."""
+    leaked: bool = False
+    """Whether the leak firewall met the item's input elsewhere."""
     choice: dict[str, float] | None = None
     """Bits per byte of every label under the same messages; the lowest is the model's choice."""
     trace: dict[str, Any]
@@ -185,6 +189,11 @@ class RunWriter:
         self._file.write(row.model_dump_json().encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def keep_dev(self, rows: Sequence[AnswerRow]) -> None:
+        """Keep what was asked on dev while routes were chosen; replaces what was there."""
+        lines = "".join(row.model_dump_json() + "\n" for row in rows)
+        write_atomically(self.folder.path / DEV, lines)
 
     def _drop_torn_line(self) -> None:
         path = self.folder.path / ANSWERS

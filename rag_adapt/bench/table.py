@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rag_adapt.bench.figures import ArmReport, Report
+from rag_adapt.bench.figures import AdapterFigures, ArmReport, Given, Pair, Report
 
 COLUMNS: Final = (
     "arm",
@@ -24,12 +24,26 @@ COLUMNS: Final = (
 NOTHING: Final = "-"
 
 
+PAIR_COLUMNS: Final = (
+    "contrast (b - a)",
+    "points [95 %]",
+    "fixed / broken",
+    "p",
+    "p (Holm)",
+    "detectable",
+    "verdict on b",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One skill's table."""
+    """One skill's tables: what was scored, and what follows from it."""
 
     title: str
+    sentence: str
+    """The recommendation: first, for it is what a reader came for."""
     rows: tuple[tuple[str, ...], ...]
+    pairs: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
 
 
@@ -43,11 +57,16 @@ def markdown(report: Report) -> str:
     """All tables as GitHub-flavoured markdown, notes below each."""
     parts = []
     for table in tables(report):
-        lines = [f"**{table.title}**", "", _line(COLUMNS), _line(["---"] * len(COLUMNS))]
-        lines += [_line(row) for row in table.rows]
+        lines = [f"**{table.title}**", "", table.sentence, "", *_grid(COLUMNS, table.rows)]
+        if table.pairs:
+            lines += ["", *_grid(PAIR_COLUMNS, table.pairs)]
         lines += ["", *(f"- {note}" for note in table.notes)]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -65,7 +84,39 @@ def _table(skill: str, report: Report) -> Table:
     best = next((a.difference.arm for a in arms if a.difference is not None), None)
     if best is not None:
         title += f"; best control: {best}"
-    return Table(title=title, rows=tuple(map(_row, arms)), notes=tuple(_notes(arms)))
+    found = next((r.sentence for r in report.recommendations if r.skill == skill), "")
+    return Table(
+        title=title,
+        sentence=found,
+        rows=tuple(map(_row, arms)),
+        pairs=tuple(_pair(pair) for pair in report.pairs if pair.skill == skill),
+        notes=(*_notes(arms), *_findings(skill, report)),
+    )
+
+
+def _pair(pair: Pair) -> tuple[str, ...]:
+    return (
+        f"{pair.b} - {pair.a}",
+        f"{points(pair.delta)} [{points(pair.ci_low)}, {points(pair.ci_high)}]",
+        f"{pair.fixed} / {pair.broken}",
+        f"{pair.p:.2g} ({pair.test})",
+        f"{pair.p_holm:.2g}",
+        f"{100 * pair.mde:.0f} points",
+        pair.verdict,
+    )
+
+
+def _findings(skill: str, report: Report) -> list[str]:
+    """Interactions, leaks and the read-out, a line each."""
+    lines = [one.sentence for one in report.interactions if one.skill == skill]
+    for leaks in report.leaks:
+        if leaks.skill == skill and leaks.found:
+            met = len({leak.item for leak in leaks.found})
+            lines.append(
+                f"leak firewall: {met} of {leaks.checked} test items were met elsewhere; scores "
+                "without them stand in report.json under `clean`"
+            )
+    return lines + [one.sentence for one in report.readouts if one.skill == skill]
 
 
 def _row(arm: ArmReport) -> tuple[str, ...]:
@@ -103,13 +154,18 @@ def _tokens(arm: ArmReport) -> str:
 
 def _notes(arms: Sequence[ArmReport]) -> list[str]:
     notes = []
-    adapter = next((one for a in arms for one in a.adapters), None)
-    if adapter is not None:
-        notes.append(
-            f"adapter {adapter.version}: {adapter.examples} examples, "
-            f"{adapter.seconds:.0f} s of training, {adapter.bytes / 1e6:.1f} MB, "
-            + ("proven active" if adapter.proven else "NOT proven")
-        )
+    for adapter in dict.fromkeys(one for a in arms for one in a.adapters):
+        notes.append(_adapter(adapter))
+    for arm in arms:
+        notes += [line for given in arm.given for line in _given(arm.arm, given)]
+        if arm.format_effect is not None:
+            effect = arm.format_effect
+            notes.append(
+                f"{arm.arm}, format effect: {percent(effect.generated)} % by generation, "
+                f"{percent(effect.choice)} % by the likeliest label, "
+                f"{points(effect.effect)} points "
+                f"[{points(effect.ci_low)}, {points(effect.ci_high)}]"
+            )
     collection = next((a.collection for a in arms if a.collection is not None), None)
     if collection is not None:
         notes.append(
@@ -125,6 +181,36 @@ def _notes(arms: Sequence[ArmReport]) -> list[str]:
             "cached: these answers were kept from an earlier run, and are no latency measurement"
         )
     return notes
+
+
+def _adapter(adapter: AdapterFigures) -> str:
+    context = " with retrieved context" if adapter.with_context else ""
+    line = (
+        f"adapter {adapter.version}: {adapter.examples} examples{context}, seed {adapter.seed}, "
+        f"{adapter.seconds:.0f} s of training, {adapter.bytes / 1e6:.1f} MB, "
+        + ("proven active" if adapter.proven else "NOT proven")
+    )
+    if adapter.dev_bits_before is not None and adapter.dev_bits_after is not None:
+        line += (
+            f", held-out {adapter.dev_bits_before:.2f} -> {adapter.dev_bits_after:.2f} bits/token"
+        )
+    wrong = [f"{row.name} {row.verdict}" for row in adapter.guard if row.verdict != "passed"]
+    if adapter.guard:
+        line += f"; guard: {', '.join(wrong) if wrong else 'passed'}"
+    return line
+
+
+def _given(arm: str, given: Given) -> list[str]:
+    """What a route was given; nothing where it had nothing to choose."""
+    chosen = [candidate.name for candidate in given.candidates if candidate.chosen]
+    if not chosen or len(given.candidates) < 2:
+        return []
+    fold = "" if given.fold is None else f", fold {given.fold}"
+    tried = ", ".join(f"{c.name} {percent(c.score)} % of {c.answers}" for c in given.candidates)
+    return [
+        f"{arm}{fold}: asked as `{chosen[0]}`, chosen by {given.spent} of {given.budget} dev "
+        f"answers ({tried})"
+    ]
 
 
 def _built(seconds: float | None) -> str:

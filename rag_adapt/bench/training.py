@@ -1,56 +1,70 @@
-"""Gets a skill's adapter: the one that this very plan made before, or a new one.
+"""Gets an adapter: the one that this very training made before, or a new one.
 
 It does not know how training works, and it is only ever handed training items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, plan_for
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.train import settings_of, train
 from rag_adapt.bench.plan import Plan
-from rag_adapt.bench.prepare import Trained
 from rag_adapt.core.protocols import Progress
-from rag_adapt.core.types import Item
+from rag_adapt.core.types import Item, Passage
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.memory import hand_back
 from rag_adapt.skills.skill import Skill
 
 
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One adapter to be had."""
+
+    skill: Skill
+    items: tuple[Item, ...]
+    """Training items."""
+    plan: Plan
+    seed: int
+    passages: Mapping[str, tuple[Passage, ...]] | None = None
+    """What retrieval found for each training and dev item; None trains without context."""
+
+
 def get_adapter(
-    skill: Skill,
-    learn: Sequence[Item],
-    plan: Plan,
+    wanted: Training,
     *,
     base: Base,
     chat: Callable[[], ChatFormat],
     template_hash: str,
     store: AdapterStore,
     progress: Progress,
-) -> Trained:
-    """The adapter for this skill and plan; trained only if no stored card says it was.
+) -> Card:
+    """The card of an adapter for this training; trained only if no stored card says it was.
 
     Raises:
         AdapterError: an item of another split was handed over, or training failed.
     """
-    wanted = plan_for(
-        skill,
-        learn,
-        rank=plan.rank,
-        learning_rate=plan.learning_rate,
-        epochs=plan.epochs,
-        seed=plan.seed,
-    )
-    card = find_trained(wanted, base=base, template_hash=template_hash, store=store)
+    plan = plan_of(wanted)
+    card = find_trained(plan, base=base, template_hash=template_hash, store=store)
     if card is None:
-        card = train(wanted, base=base, chat=chat(), store=store, progress=progress)
+        card = train(plan, base=base, chat=chat(), store=store, progress=progress)
         hand_back()
-    return Trained(
-        version=card.version,
-        examples=card.examples,
-        seconds=card.seconds,
-        bytes=card.size_bytes,
+    return card
+
+
+def plan_of(wanted: Training) -> TrainPlan:
+    """The training in its own words."""
+    suffix = "" if wanted.passages is None else "-context"
+    return plan_for(
+        wanted.skill,
+        wanted.items,
+        name=f"{wanted.skill.name[: 48 - len(suffix)]}{suffix}",
+        passages=wanted.passages,
+        rank=wanted.plan.rank,
+        learning_rate=wanted.plan.learning_rate,
+        epochs=wanted.plan.epochs,
+        seed=wanted.seed,
     )
 
 

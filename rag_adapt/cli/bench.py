@@ -37,6 +37,24 @@ def bench(
         int | None, typer.Option(help="Training examples for every route; default all.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the examples.")] = 1,
+    rank: Annotated[int, typer.Option(help="Of the adapters.")] = 8,
+    lr: Annotated[float, typer.Option(help="Learning rate of the adapters.")] = 5e-4,
+    train_seeds: Annotated[
+        int, typer.Option(min=1, help="Adapters per arm; 3 for a sentence about LoRA.")
+    ] = 1,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Cross-fitting: test every item; 0 keeps the splits.")
+    ] = 0,
+    tune: Annotated[
+        int, typer.Option(min=0, help="Dev answers each route may spend on how it asks.")
+    ] = 32,
+    contrast: Annotated[
+        list[str] | None, typer.Option(help="A further pair to test, as `a:b`; repeatable.")
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of non-inferiority.")] = 0.05,
+    choice: Annotated[
+        bool, typer.Option("--choice/--no-choice", help="Score labels by likelihood too.")
+    ] = True,
     repeats: Annotated[int, typer.Option(min=1, help="Answers per item and arm.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of every choice.")] = 0,
@@ -78,6 +96,14 @@ def bench(
         items=items,
         examples=examples,
         epochs=epochs,
+        rank=rank,
+        learning_rate=lr,
+        train_seeds=train_seeds,
+        folds=folds,
+        tune=tune,
+        contrasts=contrast or [],
+        margin=margin,
+        choice=choice,
         repeats=repeats,
         temperature=temperature,
         seed=seed,
@@ -97,11 +123,14 @@ def bench(
 
 def print_report(report: Any, folder: Path) -> None:
     """One table per skill, then where the record lies."""
-    from rag_adapt.bench.table import COLUMNS, tables
+    from rag_adapt.bench.table import COLUMNS, PAIR_COLUMNS, tables
 
     for table in tables(report):
         typer.echo()
         print_table(COLUMNS, table.rows, title=table.title)
+        if table.pairs:
+            print_table(PAIR_COLUMNS, table.pairs)
+        typer.echo(f"  {table.sentence}")
         for note in table.notes:
             typer.echo(f"  {note}")
     shown = {

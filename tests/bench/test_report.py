@@ -21,7 +21,7 @@ from rag_adapt.bench.store import AnswerRow
 from rag_adapt.bench.table import tables
 from tests.samples import row
 
-NOTHING = Extras(reasons={}, adapters={}, collections={})
+NOTHING = Extras()
 RUN = {
     "id": "r",
     "items": {"colours": 3},
@@ -126,11 +126,11 @@ def test_the_report_follows_its_published_schema() -> None:
     extras = Extras(
         reasons={},
         adapters={
-            "colours": (
+            "colours": [
                 AdapterFigures(
                     version="colours@0123456789ab", examples=5, seconds=1.0, bytes=9, proven=True
-                ),
-            )
+                )
+            ]
         },
         collections={
             "colours": CollectionFigures(name="c@1", documents=1, chunks=2, seconds=None, bytes=3)
@@ -162,15 +162,15 @@ def test_a_table_shows_scores_differences_and_what_was_not_measured() -> None:
     extras = Extras(
         reasons={("colours", "rag"): "not measured: no corpus"},
         adapters={
-            "colours": (
+            "colours": [
                 AdapterFigures(
                     version="colours@0123456789ab",
                     examples=5,
                     seconds=61.0,
                     bytes=2_000_000,
                     proven=True,
-                ),
-            )
+                )
+            ]
         },
         collections={
             "colours": CollectionFigures(name="c@1", documents=1, chunks=2, seconds=None, bytes=3)

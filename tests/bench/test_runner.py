@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from rag_adapt.bench.reference import NearestPool, Reference
-from rag_adapt.bench.runner import Answers, Judge, interleave, run_questions, split_alone
+from rag_adapt.bench.runner import (
+    Answers,
+    Contender,
+    Judge,
+    interleave,
+    run_questions,
+    split_alone,
+)
 from rag_adapt.bench.store import RunFolder, RunWriter, open_run
 from rag_adapt.core.errors import EngineError
 from rag_adapt.core.protocols import Silent
@@ -33,6 +40,10 @@ JUDGE = Judge(
 )
 
 
+def contenders(routes: dict[str, Answers]) -> list[Contender]:
+    return [Contender(arm=arm, route=route) for arm, route in routes.items()]
+
+
 def colour(call: Call) -> str:
     """Right for every item: the word after the colon."""
     return call.messages[-1].content.split(":")[-1].strip()
@@ -50,7 +61,7 @@ def ask(
     repeats: int = 1,
     latency_items: int = 0,
 ) -> None:
-    questions = interleave(routes, ITEMS, repeats=repeats, seed=0, gold={})
+    questions = interleave(contenders(routes), ITEMS, repeats=repeats, seed=0, gold={})
     with RunWriter(run) as writer:
         done = {row.key for row in run.rows()}
         asyncio.run(
@@ -77,9 +88,9 @@ def test_every_arm_answers_every_item_once_per_repeat(tmp_path: Path) -> None:
 
 
 def test_arms_are_interleaved_in_an_order_that_the_seed_decides() -> None:
-    one = interleave(ROUTES, ITEMS, repeats=1, seed=0, gold={})
+    one = interleave(contenders(ROUTES), ITEMS, repeats=1, seed=0, gold={})
     assert [q.item.id for q in one] != [
-        q.item.id for q in interleave(ROUTES, ITEMS, repeats=1, seed=1, gold={})
+        q.item.id for q in interleave(contenders(ROUTES), ITEMS, repeats=1, seed=1, gold={})
     ]
     first_half = {q.arm for q in one[:6]}
     assert first_half == {"bare", "prompt"}
@@ -91,12 +102,12 @@ def test_gold_passages_are_shown_to_the_oracle_alone() -> None:
         "oracle": Route(name="oracle", template=BARE, steps=(Oracle(),)),
         **ROUTES,
     }
-    questions = interleave(routes, ITEMS, repeats=1, seed=0, gold=gold)
+    questions = interleave(contenders(routes), ITEMS, repeats=1, seed=0, gold=gold)
     assert {q.arm for q in questions if q.gold} == {"oracle"}
 
 
 def test_the_first_questions_of_each_arm_are_asked_alone() -> None:
-    questions = interleave(ROUTES, ITEMS, repeats=1, seed=0, gold={})
+    questions = interleave(contenders(ROUTES), ITEMS, repeats=1, seed=0, gold={})
     alone, together = split_alone(questions, 2)
     assert sorted(q.arm for q in alone) == ["bare", "bare", "prompt", "prompt"]
     assert len(alone) + len(together) == len(questions)

@@ -1,0 +1,204 @@
+"""What to choose now, even where nothing is decided: route, reason, expected regret.
+
+It does not know how scores came about. A sentence about LoRA needs three training seeds; with
+fewer it is about this adapter.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.figures import ArmReport, Basis, Choice, Pair, Recommendation
+from rag_adapt.bench.tally import Tally
+from rag_adapt.bench.verdict import contrast
+from rag_adapt.stats.power import items_to_decide
+from rag_adapt.stats.regret import Regret, regrets
+
+ENOUGH_SEEDS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What one skill's recommendation rests on."""
+
+    skill: str
+    arms: Mapping[str, ArmReport]
+    """Measured routes; no controls."""
+    references: Sequence[ArmReport]
+    """Measured scores that ask no model: what a route must beat."""
+    tallies: Mapping[str, Tally]
+    pairs: Sequence[Pair]
+    margin: float
+    valid_for: Mapping[str, str]
+
+    def pair(self, a: str, b: str) -> Pair | None:
+        """The contrast b - a, turned round where it was declared as a - b."""
+        for one in self.pairs:
+            if (one.a, one.b) == (a, b):
+                return one
+            if (one.a, one.b) == (b, a):
+                turned = {"better": "worse", "worse": "better"}.get(one.verdict)
+                low, high = -one.ci_high, -one.ci_low
+                if turned is None:
+                    turned = "non-inferior" if low > -self.margin else "undecided"
+                fields = {"a": a, "b": b, "delta": -one.delta, "ci_low": low, "ci_high": high}
+                return one.model_copy(update={**fields, "verdict": turned})
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pick:
+    route: str
+    basis: Basis
+    why: str
+
+
+def recommend(found: Evidence) -> Recommendation:
+    """The cheapest route that is not worse than the best; else the smallest expected regret."""
+    if not found.arms:
+        return Recommendation(
+            skill=found.skill,
+            route=None,
+            basis="not measured",
+            sentence=f"{found.skill}: no route was measured, so there is nothing to choose.",
+            regret=None,
+            n_to_decide=None,
+        )
+    risks = _risks(found)
+    best = max(found.arms, key=lambda arm: (risks[arm].score, -list(found.arms).index(arm)))
+    picked = _decided(found, best) or _cheapest(found, best) or _undecided(found, risks)
+    risk = risks[picked.route]
+    needed = None if picked.basis != "undecided" else _needed(found, picked.route, risks)
+    return Recommendation(
+        skill=found.skill,
+        route=picked.route,
+        basis=picked.basis,
+        sentence=_sentence(found, picked, risk, needed, risks),
+        regret=risk.expected,
+        regret_95=risk.at_most,
+        n_to_decide=needed,
+        choices=tuple(
+            Choice(
+                route=arm,
+                score=one.score,
+                regret=one.expected,
+                regret_95=one.at_most,
+                cost=_cost(found.arms[arm]),
+            )
+            for arm, one in risks.items()
+        ),
+        valid_for=dict(found.valid_for),
+    )
+
+
+def _risks(found: Evidence) -> dict[str, Regret]:
+    means = {arm: found.tallies[arm].means() for arm in found.arms}
+    shared = set.intersection(*(set(scores) for scores in means.values()))
+    first = next(iter(means))
+    items = [item for item in means[first] if item in shared]
+    if not items:
+        only = {arm: tuple(scores.values()) for arm, scores in means.items()}
+        return {
+            arm: Regret(score=sum(s) / len(s), expected=1.0, at_most=1.0) for arm, s in only.items()
+        }
+    clusters = [found.tallies[first].clusters[item] for item in items]
+    return regrets({arm: [s[item] for item in items] for arm, s in means.items()}, clusters)
+
+
+def _decided(found: Evidence, best: str) -> _Pick | None:
+    others = [arm for arm in found.arms if arm != best]
+    beaten = [arm for arm in others if (p := found.pair(arm, best)) and p.verdict == "better"]
+    if not others or len(beaten) < len(others):
+        return None
+    return _Pick(route=best, basis="decided", why=f"better than {_list(beaten)}")
+
+
+def _cheapest(found: Evidence, best: str) -> _Pick | None:
+    """The cheapest route not worse than the best; None where only the best itself is."""
+    close = [
+        arm
+        for arm in found.arms
+        if (p := found.pair(best, arm)) and p.verdict in ("better", "non-inferior")
+    ]
+    priced = [arm for arm in (best, *close) if _cost(found.arms[arm]) is not None]
+    if not close:
+        return None
+    pool = priced if len(priced) == len(close) + 1 else [best, *close]
+    order = list(ARMS)
+    route = min(pool, key=lambda arm: (_cost(found.arms[arm]) or 0.0, order.index(arm)))
+    rest = [arm for arm in (best, *close) if arm != route]
+    cost = _cost(found.arms[route])
+    price = "" if cost is None else f" ({cost:.2g} compute-seconds an answer)"
+    points = f"{100 * found.margin:g} points"
+    why = f"the cheapest{price} of those not shown to differ by {points} from the best"
+    if route != best:
+        why = f"at most {points} below {best}, and the cheapest{price} of {_list([route, *rest])}"
+    return _Pick(route=route, basis="non-inferior", why=why)
+
+
+def _undecided(found: Evidence, risks: Mapping[str, Regret]) -> _Pick:
+    route = min(risks, key=lambda arm: risks[arm].expected)
+    return _Pick(route=route, basis="undecided", why="")
+
+
+def _needed(found: Evidence, route: str, risks: Mapping[str, Regret]) -> int | None:
+    others = sorted((arm for arm in risks if arm != route), key=lambda arm: risks[arm].expected)
+    if not others:
+        return None
+    made = contrast(others[0], route, found.tallies)
+    if made is None:
+        return None
+    tests = max(1, len(found.pairs))
+    return items_to_decide(made.scores_a, made.scores_b, made.clusters, alpha=0.05 / tests)
+
+
+def _sentence(
+    found: Evidence,
+    picked: _Pick,
+    risk: Regret,
+    needed: int | None,
+    risks: Mapping[str, Regret],
+) -> str:
+    name, n = _spoken(found, picked.route), found.arms[picked.route].n
+    score = f"{100 * risk.score:.1f} %"
+    if max(one.score for one in risks.values()) == 0:
+        text = f"No route answered any of {n} items; {name} loses least by its cost alone."
+    elif picked.basis == "undecided":
+        text = (
+            f"Nothing is decided at n={n}. To choose now, choose {name} ({score}): expected "
+            f"regret {100 * risk.expected:.1f} points, at most {100 * risk.at_most:.1f} with 95 %"
+        )
+        text += "." if needed is None else f"; about {needed} items in all would decide."
+    else:
+        text = f"Choose {name} ({score} of {n} items): {picked.why}."
+    return text + _warning(found, risks)
+
+
+def _spoken(found: Evidence, route: str) -> str:
+    """The route's name; with fewer than three training seeds, of this adapter alone."""
+    if ARMS[route].adapter is None or len(found.tallies[route].seeds) >= ENOUGH_SEEDS:
+        return route
+    seeds = max(1, len(found.tallies[route].seeds))
+    return f"{route} with this adapter ({seeds} training seed{'s' * (seeds > 1)})"
+
+
+def _warning(found: Evidence, risks: Mapping[str, Regret]) -> str:
+    """A reference that asks no language model and still scores at least as well."""
+    best = max(one.score for one in risks.values())
+    above = [r for r in found.references if (r.score or 0.0) >= best and (r.score or 0.0) > 0]
+    if not above:
+        return ""
+    top = max(above, key=lambda r: r.score or 0.0)
+    return (
+        f" But {top.arm}, which asks no language model, scores {100 * (top.score or 0):.1f} %: "
+        "at least as much as every route."
+    )
+
+
+def _cost(arm: ArmReport) -> float | None:
+    return None if arm.cost is None else arm.cost.value
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

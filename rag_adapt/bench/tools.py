@@ -1,0 +1,50 @@
+"""The live things that a benchmark works with; wiring hands them in.
+
+It does not know which engine, store or embedder they are.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from rag_adapt.adapters.card import Card
+from rag_adapt.bench.arms import Search
+from rag_adapt.bench.figures import CollectionFigures, GuardFigures
+from rag_adapt.bench.plan import Plan
+from rag_adapt.bench.proof import Proof
+from rag_adapt.bench.reference import Embeds
+from rag_adapt.bench.training import Training
+from rag_adapt.core.protocols import Adapters, Engine, Progress
+from rag_adapt.skills.skill import Skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexed:
+    """A skill's collection, ready to be asked, and what it took."""
+
+    search: Search
+    figures: CollectionFigures
+
+
+async def unguarded(version: str) -> tuple[GuardFigures, ...]:
+    """No guard: an engine whose weights are not ours has nothing to compare."""
+    return ()
+
+
+async def nothing_to_end() -> None:
+    """What most engines do at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What a benchmark asks."""
+
+    engine: Engine
+    adapters: Adapters
+    embedder: Embeds
+    index: Callable[[Skill, Plan, Progress], Indexed]
+    train: Callable[[Training, Progress], Card]
+    prove: Callable[[str], Coroutine[Any, Any, Proof]]
+    guard: Callable[[str], Coroutine[Any, Any, tuple[GuardFigures, ...]]] = unguarded
+    end: Callable[[], Coroutine[Any, Any, None]] = nothing_to_end
+    """Closes connections, in the event loop that opened them."""
