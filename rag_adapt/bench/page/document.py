@@ -6,7 +6,7 @@ It does not know any section's content. The page forbids itself every load from 
 import base64
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -40,7 +40,17 @@ SECTIONS: Final = (
 """Parts of a skill's section in their order; one with nothing to show is left out."""
 
 
-def write_page(report: Report, rows: Rows, path: Path) -> None:
+def chart_library() -> str:
+    """Vega, Vega-Lite and their embedding as one script, from the installed package."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle
+
+
+def write_page(
+    report: Report, rows: Rows, path: Path, *, library: Callable[[], str] = chart_library
+) -> None:
     """Write the page of a report as one file that needs nothing from anywhere.
 
     Two readings of the answers; memory grows with items, not with traces or long texts. A
@@ -50,23 +60,24 @@ def write_page(report: Report, rows: Rows, path: Path) -> None:
         report: Its figures.
         rows: Called for each reading of the run's answers, as `RunFolder.rows`.
         path: The file.
+        library: The script that draws the charts.
     """
     evidence = gather(report, rows)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for piece in pieces(report, evidence):
+            for piece in pieces(report, evidence, library=library()):
                 file.write(piece)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def pieces(report: Report, evidence: Evidence) -> Iterator[str]:
+def pieces(report: Report, evidence: Evidence, *, library: str) -> Iterator[str]:
     """The page from top to bottom."""
     found = subjects(report, evidence)
     style, draw = _shipped("report.css"), _shipped("report.js")
-    charts = _chart_library()
+    charts = Html(library)
     yield '<!doctype html>\n<html lang="en">'
     yield _head(report, style, policy=_policy(scripts=(charts, draw), style=style))
     yield "<body>"
@@ -129,12 +140,6 @@ def _section(subject: Subject) -> Html:
 
 def _shipped(name: str) -> Html:
     return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
-
-
-def _chart_library() -> Html:
-    import vl_convert
-
-    return Html(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _policy(*, scripts: tuple[Html, ...], style: Html) -> str:

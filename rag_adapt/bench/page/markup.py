@@ -24,6 +24,10 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that a browser would obey or hide rather than show."""
 
 
+_WANTED: Final = frozenset("\n\t\u200c\u200d\u00ad")
+"""Of these, what honest writing needs: line ends, joiners of scripts and emoji, soft hyphens."""
+
+
 class Html(str):
     """Markup made by this package; everything else is text."""
 
@@ -73,7 +77,7 @@ def _text(text: str) -> Html:
 
 
 def _character(char: str) -> str:
-    if char in "\n\t" or unicodedata.category(char) not in _HIDDEN:
+    if char in _WANTED or unicodedata.category(char) not in _HIDDEN:
         return char
     return f'<span class="hidden-character">U+{ord(char):04X}</span>'
 
