@@ -198,38 +198,45 @@ class Groups:
         self._parents[second] = first
 
 
+class Needles:
+    """Texts that are looked for word for word in others.
+
+    Compared are normal forms, word by word, so that `card` is not found in `cardboard`. Memory
+    grows with the needles alone and time with the length of what is read.
+
+    Args:
+        texts: By key; those of fewer than `least` words are not looked for.
+        least: Words from which a text is more than a common phrase; at least 1.
+    """
+
+    def __init__(self, texts: Mapping[str, str], *, least: int) -> None:
+        self._least = least
+        self._by_opening: dict[tuple[str, ...], list[tuple[str, list[str]]]] = defaultdict(list)
+        for key, text in texts.items():
+            wanted = words(text)
+            if len(wanted) >= least:
+                self._by_opening[tuple(wanted[:least])].append((key, wanted))
+
+    def inside(self, text: str) -> Iterator[str]:
+        """Keys of the needles that stand in the text, as often as they do."""
+        read = words(text)
+        for start in range(len(read) - self._least + 1):
+            for key, wanted in self._by_opening.get(tuple(read[start : start + self._least]), ()):
+                if read[start : start + len(wanted)] == wanted:
+                    yield key
+
+
 def contained(
     needles: Mapping[str, str], texts: Mapping[str, str], *, least: int
 ) -> Iterator[Contained]:
-    """Every needle that stands word for word in a text, once.
-
-    Compared are normal forms, word by word, so that `card` is not found in `cardboard`. Memory
-    grows with the needles alone and time with the length of the texts.
-
-    Args:
-        needles: What is looked for; those of fewer than `least` words are not.
-        texts: Where it is looked for.
-        least: Words from which a needle is more than a common phrase; at least 1.
-    """
-    waiting: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(dict)
-    for key, needle in needles.items():
-        wanted = words(needle)
-        if len(wanted) >= least:
-            waiting[tuple(wanted[:least])][key] = wanted
+    """Every needle that stands word for word in a text, once; see `Needles`."""
+    wanted = Needles(needles, least=least)
+    told: set[str] = set()
     for place, text in texts.items():
-        if not waiting:
-            return
-        read = words(text)
-        for start in range(len(read) - least + 1):
-            opening = tuple(read[start : start + least])
-            if opening not in waiting:
-                continue
-            for key, wanted in list(waiting[opening].items()):
-                if read[start : start + len(wanted)] == wanted:
-                    del waiting[opening][key]
-                    yield Contained(needle=key, text=place)
-            if not waiting[opening]:
-                del waiting[opening]
+        for key in wanted.inside(text):
+            if key not in told:
+                told.add(key)
+                yield Contained(needle=key, text=place)
 
 
 def _shingles(form: str) -> frozenset[Shingle]:
