@@ -206,7 +206,8 @@ def _told(run: RunFolder) -> dict[str, Any]:
         "model": header.fingerprint,
         "skills": header.plan.get("skills", {}),
     }
-    return told | _kept(run).get("run", {})
+    reported: dict[str, Any] = _kept(run).get("run", {})
+    return told | reported
 
 
 def _place(one: ArmComparison, *told: Mapping[str, Any]) -> tuple[str, int]:

@@ -105,7 +105,7 @@ def differences(pairs: Sequence[Pair]) -> Spec:
     """Paired differences with intervals, coloured by verdict, around zero."""
     import altair as alt
 
-    rows = [
+    rows: list[Row] = [
         {
             "pair": pair_name(pair),
             "difference": _percent(pair.delta),
@@ -145,7 +145,8 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
     """Score against cost; the line joins the routes that no other beats in both."""
     import altair as alt
 
-    rows = [
+    values = [arm.cost.value for arm in arms if arm.cost is not None]
+    rows: list[Row] = [
         {
             "arm": arm.arm,
             "kind": "control" if arm.control else "route",
@@ -154,13 +155,11 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
             "low": _percent(arm.ci_low),
             "high": _percent(arm.ci_high),
             "front": arm.arm in front,
+            "side": "left" if _is_dear(arm.cost.value, values) else "right",
         }
         for arm in arms
         if arm.cost is not None
     ]
-    values = [row["cost"] for row in rows]
-    for row in rows:
-        row["side"] = "left" if _is_dear(row["cost"], values) else "right"
     x = alt.X("cost:Q", title=f"cost, {unit}", scale=_cost_scale(values), axis=_cost_axis(values))
     y = alt.Y("score:Q", title="score %", scale=alt.Scale(domain=[0, 100]), axis=_gridded())
     base = _data(rows).encode(x=x, y=y)
