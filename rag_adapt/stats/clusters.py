@@ -29,7 +29,7 @@ class Groups:
 
     def totals(self, values: Numbers) -> Numbers:
         """The sum of the values of each group; shape (count,)."""
-        return np.bincount(self.of_item, weights=values, minlength=self.count)
+        return np.bincount(self.of_item, weights=values, minlength=self.count).astype(np.float64)
 
     def sizes(self) -> Numbers:
         """Items of each group; shape (count,)."""
@@ -52,6 +52,23 @@ def robust_variance(residuals: Numbers, groups: Groups) -> float:
         return 0.0
     spread = float(np.square(groups.totals(residuals)).sum()) / len(residuals) ** 2
     return spread * groups.count / (groups.count - 1)
+
+
+def single_variance(residuals: Numbers) -> float:
+    """Variance of a mean as if all items were independent; zero for one item."""
+    n = len(residuals)
+    return float(np.square(residuals).sum()) / (n * max(1, n - 1))
+
+
+def design_effect(residuals: Numbers, groups: Groups) -> float:
+    """How many times the variance of independent items the cluster-robust one is; at least 1.
+
+    Where nothing varies it is the mean cluster size, as if clusters were copies of one item.
+    """
+    alone = single_variance(residuals)
+    if alone <= TINY:
+        return len(residuals) / groups.count
+    return max(1.0, robust_variance(residuals, groups) / alone)
 
 
 def checked(values: Sequence[float], clusters: Sequence[Hashable]) -> Numbers:

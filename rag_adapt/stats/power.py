@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from rag_adapt.stats.clusters import TINY, checked, group, is_binary, robust_variance
+from rag_adapt.stats.clusters import checked, design_effect, group, is_binary, single_variance
 from rag_adapt.stats.mcnemar import mcnemar_detectable, mcnemar_power
 
 POWER: Final = 0.8
@@ -62,7 +62,7 @@ def detectable(
     rate = shift * seen.design / seen.items
     carried = seen.typical * rate / (1.0 + rate)
     square = rate * seen.discordance / (1.0 + rate) if seen.binary else shift * seen.variance
-    return float(min(1.0, max(carried, square**0.5)))
+    return float(min(1.0, max(carried, square**0.5) + seen.step / seen.items))
 
 
 def items_to_decide(
@@ -99,8 +99,9 @@ def items_to_decide(
     def enough(count: int) -> bool:
         if seen.exact:
             return mcnemar_power(count, seen.discordance, abs(seen.difference), alpha) >= power
+        gap = abs(seen.difference) - seen.step / (count * size)
         shift = _noncentrality(count - 1, power, alpha)
-        return count * seen.difference**2 >= seen.clusters * seen.variance * shift**2
+        return gap > 0.0 and count * gap**2 >= seen.clusters * seen.variance * shift**2
 
     count = _smallest(enough, least, int(MOST / size))
     return None if count is None else ceil(count * size - _ROUNDING)
@@ -125,25 +126,33 @@ class _Seen:
     design: float
     """How many times the variance of independent items that is."""
 
+    @property
+    def step(self) -> float:
+        """Items by which an exact test of whole items falls short of Student's, on average.
+
+        Sums of right-or-wrong items move in steps of two; the next one that rejects lies half a
+        step beyond the quantile.
+        """
+        return 1.0 if self.binary else 0.0
+
 
 def _observe(a: Sequence[float], b: Sequence[float], clusters: Sequence[str]) -> _Seen:
     first, second, groups = checked(a, clusters), checked(b, clusters), group(clusters)
     differences = second - first
-    mean, n = float(differences.mean()), len(differences)
-    alone = float(np.square(differences - mean).sum()) / (n * max(1, n - 1))
-    variance = max(alone, robust_variance(differences - mean, groups))
+    mean = float(differences.mean())
+    design = design_effect(differences - mean, groups)
     sizes, binary = np.abs(differences), is_binary(first, second)
     total = float(sizes.sum())
     return _Seen(
-        items=n,
+        items=len(differences),
         clusters=groups.count,
         binary=binary,
         exact=binary and groups.single,
         difference=mean,
         discordance=float((sizes > _ROUNDING).mean()),
         typical=float(np.square(sizes).sum()) / total if total > _ROUNDING else 1.0,
-        variance=variance,
-        design=variance / alone if alone > TINY else n / groups.count,
+        variance=design * single_variance(differences - mean),
+        design=design,
     )
 
 
