@@ -178,7 +178,9 @@ def _base_answers(
 
 
 def _key(chunk: Sequence[str], base: Base) -> str:
-    return content_hash([list(chunk), base.weights_hash, base.dtype, base.device, ANSWER_TOKENS])
+    return content_hash(
+        [list(chunk), base.weights_hash, base.dtype, base.device, base.four_bit, ANSWER_TOKENS]
+    )
 
 
 def _read(file: Path) -> _Answers | None:

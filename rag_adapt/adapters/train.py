@@ -6,6 +6,7 @@ complete, or not at all.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,15 @@ from rag_adapt.adapters import lora, record
 from rag_adapt.adapters.card import Card, TrainingSettings, Trial
 from rag_adapt.adapters.check import WEIGHTS_FILE
 from rag_adapt.adapters.checkpoint import Unfinished
+from rag_adapt.adapters.estimate import require_memory
 from rag_adapt.adapters.examples import TrainingRow
 from rag_adapt.adapters.fit import Fit, Tokens, fit
+from rag_adapt.adapters.four_bit import (
+    load_four_bit,
+    load_in_full,
+    require_bitsandbytes,
+    with_adapter,
+)
 from rag_adapt.adapters.general_data import ends
 from rag_adapt.adapters.memory import PeakMemory
 from rag_adapt.adapters.pack import TokenRow
@@ -45,6 +53,7 @@ def train(
     progress: Progress | None = None,
     sweep: Sequence[Trial] = (),
     every: float = KEEP_EVERY,
+    check_memory: bool = True,
 ) -> Card:
     """Train on a copy of the base model of its own, keep the best weights by dev, and publish.
 
@@ -60,18 +69,22 @@ def train(
         progress: Stages `train` (with loss and held-out code length) and `probe`.
         sweep: What was tried before, for the card.
         every: Seconds between checkpoints.
+        check_memory: Estimate the memory first, and stop if it is not there.
 
     Returns:
         The card as stored, with its version.
 
     Raises:
-        AdapterError: a row does not fit into the model's context, or training diverged.
+        AdapterError: a row does not fit into the model's context, the training not into memory,
+            or training diverged.
+        MissingPackageError: four bits were asked for without bitsandbytes.
         ModelNotFoundError: the base model's files are damaged.
         StorageError: the weights, or a checkpoint, could not be written.
     """
     shown = progress or Silent()
     with store.workspace() as work:
         tokens = tokens_of(plan, chat)
+        require(plan, tokens, base, check_memory=check_memory)
         loaded = load(base)
         refuse_long(plan, tokens, loaded.context)
         memory = PeakMemory(loaded.device)
@@ -85,7 +98,14 @@ def train(
             raise _diverged(plan)
         peak = memory.bytes()
         lora.save(adapted, work, base_name=base.name)
-        _record_probe(adapted, plan, tokens, loaded, work, shown)
+        modules, probed, peft = adapted.modules, loaded, adapted.peft
+        if base.four_bit:
+            del adapted, loaded, peft
+            probed = load_in_full(
+                _files(base), device=base.device, deterministic=base.dtype == "float32"
+            )
+            peft = with_adapter(probed, work)
+        _record_probe(peft, plan, tokens, probed, work, shown)
         card = _card(plan, base, chat, tokens, done).model_copy(
             update={
                 "peak_memory_bytes": peak,
@@ -93,9 +113,22 @@ def train(
                 "sweep": tuple(sweep),
             }
         )
-        published = store.publish(work, card, base_modules=adapted.modules)
+        published = store.publish(work, card, base_modules=modules)
         place.remove()
         return published
+
+
+def require(plan: TrainPlan, tokens: Tokens, base: Base, *, check_memory: bool) -> None:
+    """Stop before anything is loaded if a package is missing or memory is too small.
+
+    Raises:
+        MissingPackageError: four bits were asked for without bitsandbytes.
+        AdapterError: it would not fit.
+    """
+    if base.four_bit:
+        require_bitsandbytes()
+    if check_memory:
+        require_memory(plan, tokens, base)
 
 
 def unfinished(
@@ -144,10 +177,21 @@ def tokenise(rows: Sequence[TrainingRow], chat: ChatFormat) -> list[TokenRow]:
 
 
 def load(base: Base) -> LoadedModel:
-    """The base model, a copy of its own."""
-    files = ModelFiles(name=base.name, path=base.path, weights=base.weights_hash, source="folder")
+    """The base model as training needs it, a copy of its own.
+
+    Raises:
+        ModelNotFoundError: the files are damaged.
+        MissingPackageError: four bits were asked for without bitsandbytes.
+    """
+    files = _files(base)
+    if base.four_bit:
+        return load_four_bit(files, device=base.device, dtype=base.dtype)
     device: Device = "cuda" if base.device == "cuda" else "cpu"
     return load_language_model(files, device=device, deterministic=base.dtype == "float32")
+
+
+def _files(base: Base) -> ModelFiles:
+    return ModelFiles(name=base.name, path=base.path, weights=base.weights_hash, source="folder")
 
 
 def refuse_long(plan: TrainPlan, tokens: Tokens, context: int) -> None:
@@ -168,7 +212,7 @@ def refuse_long(plan: TrainPlan, tokens: Tokens, context: int) -> None:
 
 
 def _record_probe(
-    adapted: lora.Adapted,
+    peft: Any,
     plan: TrainPlan,
     tokens: Tokens,
     loaded: LoadedModel,
@@ -178,7 +222,7 @@ def _record_probe(
     progress.update("probe", 0, 1)
     asked, rows = (plan.dev, tokens.dev) if tokens.dev else (plan.rows, tokens.rows)
     named = {row.item_id: counted for row, counted in zip(asked, rows, strict=False)}
-    probe = record.record_probe(adapted.peft, named, base=loaded)
+    probe = record.record_probe(peft, named, base=loaded)
     (work / PROBE_FILE).write_text(probe.model_dump_json() + "\n", encoding="utf-8")
     progress.update("probe", 1, 1)
 
@@ -190,6 +234,7 @@ def _diverged(plan: TrainPlan) -> AdapterError:
     )
 
 
+@cache
 def _libraries() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
