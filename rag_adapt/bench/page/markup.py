@@ -133,10 +133,12 @@ def table(
     rows: Iterable[Sequence[Child]],
     *,
     class_: str | None = None,
+    captioned: bool = True,
 ) -> Html:
     """A table in a box of its own that scrolls sideways; the first cell of a row is its head.
 
-    The caption stands outside of that box, so that it can be read whole on a narrow screen.
+    The caption stands outside of that box, so that it can be read whole on a narrow screen; it
+    is left to screen readers alone where the words above the table say the same.
     """
     head = el("tr", *(el("th", c.title, scope="col", class_=_kind(c)) for c in columns))
     body = [el("tr", *map(_cell, range(len(columns)), columns, row)) for row in rows]
@@ -145,7 +147,7 @@ def table(
     shown = el("table", el("thead", head), el("tbody", *body), class_=class_, aria_label=caption)
     return joined(
         [
-            el("p", caption, class_="caption"),
+            el("p", caption, class_="caption") if captioned else None,
             el("div", shown, class_="scroll", tabindex="0", role="region", aria_label=caption),
         ]
     )

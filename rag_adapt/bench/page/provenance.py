@@ -61,7 +61,8 @@ def provenance(report: Report, evidence: Evidence) -> Html:
 
 def _facts(name: str, value: Any) -> Html:
     rows: list[tuple[Child, ...]] = [(path, el("code", text)) for path, text in _flat("", value)]
-    return table(name.replace("_", " "), text_columns("what", "value"), rows, class_="facts")
+    columns = text_columns("what", "value")
+    return table(name.replace("_", " "), columns, rows, class_="facts", captioned=False)
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
