@@ -123,7 +123,7 @@ def compare(
 def _print_comparison(found: "Comparison") -> None:
     typer.echo(f"a: {found.a}\nb: {found.b}")
     if found.comparable:
-        typer.echo("Comparable: the same skills and model. Changes are on the items that both answered.")
+        typer.echo("Comparable: the same skills and model. Changes: on items that both answered.")
     else:
         typer.echo("NOT comparable; differences may come from any of these:")
         for reason in found.reasons:
