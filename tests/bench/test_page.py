@@ -93,6 +93,14 @@ def test_the_run_is_told_with_hashes_versions_and_command(page: str) -> None:
         assert expected in told
 
 
+def test_what_a_recommendation_holds_for_keeps_the_hash_of_a_named_part() -> None:
+    found, rows = report(["orders"], n=12)
+    valid = {"model": "0123456789abcdef", "collection": "skill-orders@43f896744b19"}
+    said = found.recommendations[0].model_copy(update={"valid_for": valid})
+    text = page_of(found.model_copy(update={"recommendations": (said,)}), rows)
+    assert "model 0123456789ab, collection skill-orders@43f896744b19." in text
+
+
 def test_every_chart_has_title_sentence_data_and_names_no_address(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, flags=re.S)
     assert len(figures) == 4 * 5 + 4

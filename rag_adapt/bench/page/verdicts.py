@@ -106,8 +106,13 @@ def recommendation(subject: Subject) -> Html | None:
 def _valid_for(said: Recommendation) -> Html | None:
     if not said.valid_for:
         return None
-    hashes = ", ".join(f"{name} {value[:12]}" for name, value in said.valid_for.items())
+    hashes = ", ".join(f"{name} {_brief(value)}" for name, value in said.valid_for.items())
     return el("p", f"It holds while these stay as they are: {hashes}.", class_="quiet")
+
+
+def _brief(value: str) -> str:
+    """The beginning of a bare hash; a name with its hash as it is."""
+    return value if "@" in value else value[:12]
 
 
 def differences(subject: Subject) -> Html | None:
