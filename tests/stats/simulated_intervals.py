@@ -86,6 +86,14 @@ def graded(items: int) -> float:
     return float(np.mean([holds(mean_estimate(one, clusters), 0.6) for one in scores]))
 
 
+def two_repeats() -> float:
+    """Coverage for 24 easy items, each a mean of two repeats whose noise is the sampling's."""
+    world = World(items=24, level=3.0, seeds=2)
+    scores = world.scores(np.random.default_rng(2), RUNS).mean(axis=1).tolist()
+    truth, clusters = world.truth(), labels(24)
+    return float(np.mean([holds(mean_estimate(one, clusters), truth) for one in scores]))
+
+
 def effect(part: Part) -> float:
     return effects()[part]
 
@@ -181,10 +189,21 @@ CASES: Final = (
         low=KEPT[0],
         high=KEPT[1],
     ),
+    Case(
+        name="known to be short: interval of a mean, 24 items near 1, means of 2 repeats",
+        measure=two_repeats,
+        low=0.85,
+        high=0.90,
+    ),
     _mean("300 items, 5 folds", World(items=300, level=0.5, folds=5, fold=0.3)),
     _mean("300 items, 5 folds that differ much", World(items=300, folds=5, fold=0.6)),
     _mean("300 items, 5 folds that do not differ", World(items=300, folds=5), (0.95, 0.985)),
     _mean("120 items, 3 seeds", World(items=120, level=0.5, seeds=3, seed=0.5)),
+    _mean(
+        "300 items, 2 seeds that differ much (too few seeds)",
+        World(items=300, seeds=2, seed=0.8),
+        (0.89, 0.93),
+    ),
     _mean("300 items, 3 seeds that differ much", World(items=300, seeds=3, seed=0.8)),
     _mean("24 items near 1, 3 seeds", World(items=24, level=3.0, seeds=3, seed=0.5), WIDE),
     _mean("120 items, 3 seeds that do not differ", World(items=120, seeds=3), WIDE),
