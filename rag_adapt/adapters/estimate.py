@@ -215,7 +215,7 @@ def _smaller(plan: TrainPlan, base: Base) -> Iterator[tuple[str, TrainPlan, Base
     """Ways to need less, the harmless ones first, as the flags that ask for them."""
     alone = _smaller_plans(plan)
     yield from ((flags, smaller, base) for flags, smaller in alone)
-    if not base.four_bit:
+    if base.device == "cuda" and not base.four_bit:
         four_bit = replace(base, four_bit=True)
         yield "--four-bit", plan, four_bit
         for flags, smaller in alone:

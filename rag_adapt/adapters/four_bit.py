@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from rag_adapt.adapters.memory import available_memory
-from rag_adapt.core.errors import MissingPackageError
+from rag_adapt.core.errors import AdapterError, MissingPackageError
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles, weight_files
-from rag_adapt.models.loading import Device, LoadedModel, load_language_model
+from rag_adapt.models.loading import Device, LoadedModel, choose_device, load_language_model
 from rag_adapt.models.memory import hand_back
 
 PACKAGE: Final = "bitsandbytes"
@@ -19,12 +19,20 @@ ROOM: Final = 1.2
 """Free GPU memory in sizes of the weight files that loading in full and a short answer need."""
 
 
-def require_bitsandbytes() -> None:
-    """Stop before anything is loaded if the package is missing.
+def require_four_bit(device: str) -> None:
+    """Stop before anything is loaded if four bits cannot be trained on here.
 
     Raises:
-        MissingPackageError: with the command that installs it.
+        AdapterError: the device is no GPU: on processors bitsandbytes packs weights anew when they
+            are evaluated, and no gradient passes through them from then on.
+        MissingPackageError: bitsandbytes is not installed; with the command that installs it.
     """
+    if device != "cuda":
+        raise AdapterError(
+            f"a base model in four bits trains on a GPU alone, not on device {device!r}",
+            hint="Use --device cuda on a machine that has one, or --gradient-checkpointing and a "
+            "smaller model here.",
+        )
     if find_spec(PACKAGE) is None:
         raise MissingPackageError(
             f"a base model in four bits needs the package {PACKAGE!r}",
@@ -32,18 +40,18 @@ def require_bitsandbytes() -> None:
         )
 
 
-def load_four_bit(files: ModelFiles, *, device: str, dtype: str) -> LoadedModel:
+def load_four_bit(files: ModelFiles, *, dtype: str) -> LoadedModel:
     """Load weights as NF4 with double quantisation (Dettmers et al. 2023, QLoRA).
 
     Args:
         files: The model.
-        device: `cpu` or `cuda`.
         dtype: What is computed in, and what the weights outside linear layers are held in.
 
     Raises:
+        AdapterError: there is no GPU.
         MissingPackageError: bitsandbytes is not installed.
     """
-    require_bitsandbytes()
+    require_four_bit(choose_device("auto"))
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -52,7 +60,7 @@ def load_four_bit(files: ModelFiles, *, device: str, dtype: str) -> LoadedModel:
         files.path,
         dtype=number_format,
         attn_implementation="sdpa",
-        device_map={"": device},
+        device_map={"": "cuda"},
         quantization_config=BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -65,7 +73,7 @@ def load_four_bit(files: ModelFiles, *, device: str, dtype: str) -> LoadedModel:
         model=model.eval().requires_grad_(False),
         chat=ChatFormat.load(files.path, name=files.name),
         dtype=dtype,
-        device=device,
+        device="cuda",
     )
 
 

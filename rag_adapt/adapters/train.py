@@ -21,7 +21,7 @@ from rag_adapt.adapters.fit import Fit, Tokens, fit
 from rag_adapt.adapters.four_bit import (
     load_four_bit,
     load_in_full,
-    require_bitsandbytes,
+    require_four_bit,
     with_adapter,
 )
 from rag_adapt.adapters.general_data import ends
@@ -123,10 +123,10 @@ def require(plan: TrainPlan, tokens: Tokens, base: Base, *, check_memory: bool) 
 
     Raises:
         MissingPackageError: four bits were asked for without bitsandbytes.
-        AdapterError: it would not fit.
+        AdapterError: it would not fit, or four bits were asked for without a GPU.
     """
     if base.four_bit:
-        require_bitsandbytes()
+        require_four_bit(base.device)
     if check_memory:
         require_memory(plan, tokens, base)
 
@@ -185,7 +185,7 @@ def load(base: Base) -> LoadedModel:
     """
     files = _files(base)
     if base.four_bit:
-        return load_four_bit(files, device=base.device, dtype=base.dtype)
+        return load_four_bit(files, dtype=base.dtype)
     device: Device = "cuda" if base.device == "cuda" else "cpu"
     return load_language_model(files, device=device, deterministic=base.dtype == "float32")
 

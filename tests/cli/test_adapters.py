@@ -1,6 +1,7 @@
 """`rag-adapt adapters` from training to removal, on a tiny model."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from rag_adapt.adapters.check import WEIGHTS_FILE
 from rag_adapt.cli.app import run
 from tests.samples import write_skill
+from tests.test_interruptions import start
 
 Captured = pytest.CaptureFixture[str]
 
@@ -54,6 +56,103 @@ def test_training_prints_the_card_and_shows_progress(
     assert "held-out bits/token" in printed.out
     assert "settings.rank" in printed.out
     assert "train: 2/2 loss" in printed.err
+
+
+def test_the_continuous_figure_is_printed_before_all_others(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    assert run(["adapters", "train", str(skill), "--gradient-checkpointing"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "held-out bits/token" in lines[3]
+    assert "at step 1" in lines[4]
+    assert "settings.gradient_checkpointing" in "".join(lines)
+
+
+def test_general_data_is_mixed_in_and_named(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    options = ["--general-share", "0.25", "--json"]
+    assert run(["adapters", "train", str(skill), *options]) == 0
+    printed = capsys.readouterr()
+    card = json.loads(printed.out)
+    names = [(source["name"], source["rows"]) for source in card["general"]]
+    assert names == [("base-answers", 1), ("skill:manual", 1)]
+    assert "general: " in printed.err
+
+
+def test_a_sweep_prints_what_it_tried_and_trains_the_best(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    options = ["--sweep", "--budget", "1", "--epochs", "2"]
+    assert run(["adapters", "train", str(skill), *options]) == 0
+    printed = capsys.readouterr()
+    assert "sweep, on dev" in printed.out
+    assert "general share" in printed.out
+    assert "sweep: " in printed.err
+    assert run(["adapters", "show", "colours", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    (chosen,) = [trial for trial in card["sweep"] if trial["chosen"]]
+    assert len(card["sweep"]) == 3
+    assert card["settings"]["rank"] == chosen["rank"]
+    assert card["settings"]["learning_rate"] == chosen["learning_rate"]
+
+
+def test_documents_can_be_learned_alone_and_beside_examples(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    made = {}
+    for source in ("examples", "corpus", "both"):
+        assert run(["adapters", "train", str(skill), "--from", source, "--json"]) == 0
+        made[source] = json.loads(capsys.readouterr().out)
+    assert {source: card["learned_from"] for source, card in made.items()} == {
+        source: source for source in made
+    }
+    counts = {source: card["examples"] for source, card in made.items()}
+    assert counts["corpus"] >= 1
+    assert counts["both"] == counts["examples"] + counts["corpus"]
+
+
+def test_without_documents_there_is_nothing_to_learn_from_them(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours", corpus=False)
+    assert run(["adapters", "train", str(skill), "--from", "corpus"]) == 2
+    assert "has no documents to learn from" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(
+    own_folder: Path, tiny_model: Path, model: Path
+) -> None:
+    skill = write_skill(own_folder / "colours", train=40)
+    command = ["adapters", "train", str(skill), "--epochs", "40", "--batch-size", "1"]
+    process = start(own_folder, *command)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("train: 1") and "loss" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in printed
+    assert "Traceback" not in printed
+    assert len(list((own_folder / ".rag-adapt" / "adapters" / ".unfinished").iterdir())) == 1
+
+
+def test_an_adapter_that_changes_nothing_is_said_to(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    items = skill / "items.jsonl"
+    lines = [json.loads(line) for line in items.read_text().splitlines()]
+    wanted = {"train": "red", "dev": "blue"}
+    kept = [line for line in lines if wanted.get(line["split"], "red") in line["targets"]]
+    items.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    assert run(["adapters", "train", str(skill), "--lr", "0.1", "--epochs", "8"]) == 0
+    assert "No step was better than the base model" in capsys.readouterr().err
 
 
 def test_list_marks_the_current_version(version: str, capsys: Captured) -> None:
@@ -139,10 +238,14 @@ def test_a_declined_removal_keeps_the_adapter(
         (["--lr", "7"], "learning rate 7.0"),
         (["--name", "Hues!"], "'Hues!' cannot name an adapter"),
         (["--examples", "0"], "--examples"),
+        (["--general-share", "0.9"], "general share 0.9"),
+        (["--device", "tpu"], "device"),
+        (["--four-bit", "--device", "cpu"], "trains on a GPU alone"),
+        (["--from", "nowhere"], "--from"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_loaded(
-    own_folder: Path, options: list[str], named: str, capsys: Captured
+    own_folder: Path, model: Path, options: list[str], named: str, capsys: Captured
 ) -> None:
     skill = write_skill(own_folder / "colours")
     assert run(["adapters", "train", str(skill), *options]) == 2
