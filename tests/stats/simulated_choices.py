@@ -1,6 +1,6 @@
 """Whether regret means what it says, and whether cross-fitting is fair.
 
-They do not know how regret is sampled: the public function says it.
+They do not know how regret is sampled: a twin of the public function says it.
 """
 
 from functools import lru_cache, partial
@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from rag_adapt.stats.regret import regrets
-from tests.stats.simulated import RUNS, Case, World, labels, logistic, right
+from tests.stats.simulated import RUNS, Case, World, logistic, right
+from tests.stats.twins_of_intervals import regret_rows
 
 DRAWS: Final = 100
 """Of each regret here; enough, as the figures are averages over runs."""
@@ -24,7 +24,6 @@ def chosen(items: int, size: int, spread: float) -> tuple[float, float, float]:
         Mean expected regret, mean realised regret, share of runs beyond the 95 % bound.
     """
     chance = np.random.default_rng(items)
-    clusters = labels(items // size, size)
     levels = chance.normal(0.5, 1.0, (RUNS, 1)) + chance.normal(0.0, spread, (RUNS, 4))
     own = 1.0 if size > 1 else 0.0
     table = World(items=1, difficulty=1.0, clusters=own)
@@ -33,15 +32,12 @@ def chosen(items: int, size: int, spread: float) -> tuple[float, float, float]:
     shared = chance.standard_normal((RUNS, 1, items // size, size))
     leaning = own * chance.standard_normal((RUNS, 4, items // size, 1))
     scores = right(chance, logistic(levels[:, :, None, None] + shared + leaning))
-    outcome = np.empty((RUNS, 3))
-    for run, arms in enumerate(scores.reshape(RUNS, 4, items).tolist()):
-        named = {str(arm): values for arm, values in enumerate(arms)}
-        found = regrets(named, clusters, seed=run, draws=DRAWS)
-        best = max(found, key=lambda arm: found[arm].score)
-        realised = truths[run].max() - truths[run, int(best)]
-        outcome[run] = found[best].expected, realised, realised > found[best].at_most
-    expected, realised, beyond = outcome.mean(axis=0)
-    return float(expected), float(realised), float(beyond)
+    arms = scores.reshape(RUNS, 4, items)
+    found, runs = regret_rows(arms, size, DRAWS), np.arange(RUNS)
+    best = arms.mean(axis=2).argmax(axis=1)
+    realised = truths.max(axis=1) - truths[runs, best]
+    beyond = realised > found.at_most[runs, best]
+    return float(found.expected[runs, best].mean()), float(realised.mean()), float(beyond.mean())
 
 
 def regret(items: int, size: int, spread: float, reading: Reading) -> float:

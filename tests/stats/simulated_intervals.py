@@ -1,128 +1,88 @@
 """How often intervals of 95 % hold the truth, in settings like those of a run.
 
-They do not know how an interval is made: the public functions make them all.
+They do not know how an interval is made: twins of the public functions make them all.
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Final, Literal, get_args
+from functools import partial
+from typing import Final
 
 import numpy as np
 
-from rag_adapt.core.types import Estimate
-from rag_adapt.stats.decision import verdict
-from rag_adapt.stats.interaction import SeedMeans, interaction
-from rag_adapt.stats.intervals import mean_estimate, paired_difference
-from tests.stats.simulated import RUNS, Case, World, differences, labels
+from rag_adapt.stats.decision import MARGIN
+from tests.stats.simulated import RUNS, Case, Numbers, World, differences
+from tests.stats.twins_of_intervals import Rows, contrast_rows, mean_rows, rare_rows
 
+Interval = Callable[[Numbers], Rows]
 KEPT: Final = (0.93, 0.97)
 WIDE: Final = (0.97, 1.0)
 """Conservative, and said to be so in docs/statistics.md."""
-Part = Literal["retrieval", "adapter", "interaction"]
-
-
-def holds(estimate: Estimate, truth: float) -> bool:
-    return estimate.low <= truth <= estimate.high
 
 
 def of_mean(world: World) -> float:
     """Coverage of `mean_estimate`, with the levels that the world has."""
-    chance, truth = np.random.default_rng(world.items), world.truth()
-    clusters = labels(world.items // world.size, world.size)
-    folds = world.fold_numbers().tolist() if world.folds > 1 else None
-    scores = world.scores(chance, RUNS)
-    by_item, by_seed = scores.mean(axis=1).tolist(), scores.mean(axis=2).tolist()
-    return float(
-        np.mean(
-            [
-                holds(mean_estimate(items, clusters, folds=folds, seed_means=seeds), truth)
-                for items, seeds in zip(by_item, by_seed, strict=True)
-            ]
-        )
+    scores = world.scores(np.random.default_rng(world.items), RUNS)
+    found = mean_rows(
+        scores.mean(axis=1),
+        world.size,
+        folds=world.fold_numbers() if world.folds > 1 else None,
+        seed_means=scores.mean(axis=2) if world.seeds > 1 else None,
     )
+    return found.hold(world.truth())
 
 
 def of_pair(world: World, shift: float) -> float:
     """Coverage of `paired_difference`: an untrained arm against one with the world's levels."""
     chance = np.random.default_rng(world.items)
     plain = World(items=world.items, size=world.size, level=world.level, clusters=world.clusters)
-    truth = world.truth(shift) - plain.truth()
-    clusters = labels(world.items // world.size, world.size)
-    folds = world.fold_numbers().tolist() if world.folds > 1 else None
     untrained = plain.scores(chance, RUNS)[:, 0]
     trained = world.scores(chance, RUNS, shift)
-    seeds = (trained.mean(axis=2) - untrained.mean(axis=1)[:, None]).tolist()
-    pairs = zip(untrained.tolist(), trained.mean(axis=1).tolist(), seeds, strict=True)
-    return float(
-        np.mean(
-            [
-                holds(paired_difference(a, b, clusters, folds=folds, seed_means=means), truth)
-                for a, b, means in pairs
-            ]
-        )
+    found = contrast_rows(
+        trained.mean(axis=1) - untrained,
+        world.size,
+        folds=world.fold_numbers() if world.folds > 1 else None,
+        seed_means=trained.mean(axis=2) - untrained.mean(axis=1, keepdims=True)
+        if world.seeds > 1
+        else None,
     )
+    return found.hold(world.truth(shift) - plain.truth())
 
 
-def pairs_of(
-    items: int, fixed: float, broken: float, judge: Callable[[Estimate], bool], *, rare: bool
-) -> float:
-    """Share of runs with these true shares of fixed and broken items that the judge affirms."""
+def of_shares(items: int, fixed: float, broken: float, interval: Interval) -> float:
+    """Coverage for items of which these shares are truly fixed and broken."""
     found = differences(np.random.default_rng(items), (RUNS, items), fixed, fixed + broken)
-    clusters = labels(items)
-    lost, gained = (found < 0).astype(float).tolist(), (found > 0).astype(float).tolist()
-    return float(
-        np.mean(
-            [
-                judge(paired_difference(a, b, clusters, rare=rare))
-                for a, b in zip(lost, gained, strict=True)
-            ]
-        )
-    )
+    return interval(found).hold(fixed - broken)
+
+
+def falsely_non_inferior(items: int, fixed: float, broken: float, interval: Interval) -> float:
+    """Share of runs where the lower bound lies above the margin, though the truth does not."""
+    found = differences(np.random.default_rng(items), (RUNS, items), fixed, fixed + broken)
+    return float((interval(found).low > -MARGIN).mean())
 
 
 def graded(items: int) -> float:
-    scores = np.random.default_rng(items).beta(1.5, 1.0, (RUNS, items)).tolist()
-    clusters = labels(items)
-    return float(np.mean([holds(mean_estimate(one, clusters), 0.6) for one in scores]))
+    scores = np.random.default_rng(items).beta(1.5, 1.0, (RUNS, items))
+    return mean_rows(scores).hold(0.6)
 
 
 def two_repeats() -> float:
     """Coverage for 24 easy items, each a mean of two repeats whose noise is the sampling's."""
     world = World(items=24, level=3.0, seeds=2)
-    scores = world.scores(np.random.default_rng(2), RUNS).mean(axis=1).tolist()
-    truth, clusters = world.truth(), labels(24)
-    return float(np.mean([holds(mean_estimate(one, clusters), truth) for one in scores]))
+    scores = world.scores(np.random.default_rng(2), RUNS)
+    return mean_rows(scores.mean(axis=1)).hold(world.truth())
 
 
-def effect(part: Part) -> float:
-    return effects()[part]
-
-
-@lru_cache(maxsize=1)
-def effects() -> dict[str, float]:
-    """Coverage of the effects in a two-by-two design with three training seeds."""
+def effect(weights: tuple[float, float, float, float], reach: float) -> float:
+    """Coverage of an effect of four cells, of which the two trained ones have three seeds."""
     world, plain = World(items=120, seeds=3, seed=0.2), World(items=120)
-    chance, clusters = np.random.default_rng(8), labels(120)
-    shifts = {"base": 0.0, "retrieval": 0.8, "adapter": 0.5, "both": 1.6}
-    worlds = {"base": plain, "retrieval": plain, "adapter": world, "both": world}
-    truth = {cell: worlds[cell].truth(shift) for cell, shift in shifts.items()}
-    scores = {cell: worlds[cell].scores(chance, RUNS, shift) for cell, shift in shifts.items()}
-    wanted = {
-        "retrieval": (truth["retrieval"] - truth["base"] + truth["both"] - truth["adapter"]) / 2,
-        "adapter": (truth["adapter"] - truth["base"] + truth["both"] - truth["retrieval"]) / 2,
-        "interaction": truth["both"] - truth["adapter"] - truth["retrieval"] + truth["base"],
-    }
-    hits = dict.fromkeys(wanted, 0)
-    for run in range(RUNS):
-        cells = {cell: answers[run].mean(axis=0).tolist() for cell, answers in scores.items()}
-        seeds = SeedMeans(
-            adapter=scores["adapter"][run].mean(axis=1).tolist(),
-            both=scores["both"][run].mean(axis=1).tolist(),
-        )
-        found = interaction(**cells, clusters=clusters, seed_means=seeds)
-        for part, truth_of_part in wanted.items():
-            hits[part] += holds(getattr(found, part), truth_of_part)
-    return {part: count / RUNS for part, count in hits.items()}
+    chance, shifts = np.random.default_rng(8), (0.0, 0.8, 0.5, 1.6)
+    worlds = (plain, plain, world, world)
+    cells = [place.scores(chance, RUNS, shift) for place, shift in zip(worlds, shifts, strict=True)]
+    truths = [place.truth(shift) for place, shift in zip(worlds, shifts, strict=True)]
+    values = sum(weight * cell.mean(axis=1) for weight, cell in zip(weights, cells, strict=True))
+    seeds = sum(weight * cell.mean(axis=2) for weight, cell in zip(weights, cells, strict=True))
+    found = contrast_rows(np.asarray(values), reach=reach, seed_means=np.asarray(seeds))
+    return found.hold(float(np.dot(weights, truths)))
 
 
 def _mean(name: str, world: World, bounds: tuple[float, float] = KEPT) -> Case:
@@ -144,33 +104,25 @@ def _pair(name: str, world: World, shift: float, bounds: tuple[float, float] = K
 
 
 def _shares(
-    items: int, fixed: float, broken: float, bounds: tuple[float, float], *, rare: bool
+    items: int, fixed: float, broken: float, bounds: tuple[float, float], *, rare: bool = False
 ) -> Case:
-    truth = fixed - broken
     return Case(
         name=f"interval of a difference, {items} items, {fixed:.3f} fixed and {broken:.3f} broken"
         + (", rare" if rare else ""),
-        measure=partial(
-            pairs_of, items, fixed, broken, lambda found: holds(found, truth), rare=rare
-        ),
+        measure=partial(of_shares, items, fixed, broken, rare_rows if rare else contrast_rows),
         low=bounds[0],
         high=bounds[1],
     )
 
 
 def _non_inferior(
-    items: int, fixed: float, broken: float, bounds: tuple[float, float], *, rare: bool
+    items: int, fixed: float, broken: float, bounds: tuple[float, float], *, rare: bool = False
 ) -> Case:
     return Case(
         name=f"falsely non-inferior, {items} items, {fixed:.3f} fixed and {broken:.3f} broken"
         + (", rare" if rare else ""),
         measure=partial(
-            pairs_of,
-            items,
-            fixed,
-            broken,
-            lambda found: verdict(found, 1.0) == "non-inferior",
-            rare=rare,
+            falsely_non_inferior, items, fixed, broken, rare_rows if rare else contrast_rows
         ),
         low=bounds[0],
         high=bounds[1],
@@ -221,20 +173,24 @@ CASES: Final = (
     *(
         Case(
             name=f"interval of an effect, 120 items, 3 seeds: {part}",
-            measure=partial(effect, part),
+            measure=partial(effect, weights, reach),
             low=0.95,
             high=0.985,
         )
-        for part in get_args(Part)
+        for part, weights, reach in (
+            ("retrieval", (-0.5, 0.5, -0.5, 0.5), 1.0),
+            ("adapter", (-0.5, -0.5, 0.5, 0.5), 1.0),
+            ("interaction", (1.0, -1.0, -1.0, 1.0), 2.0),
+        )
     ),
-    _shares(60, 0.2, 0.1, KEPT, rare=False),
-    _shares(100, 0.05, 0.10, KEPT, rare=False),
-    _shares(100, 0.02, 0.07, KEPT, rare=False),
-    _shares(100, 0.0, 0.05, (0.86, 0.90), rare=False),
+    _shares(60, 0.2, 0.1, KEPT),
+    _shares(100, 0.05, 0.10, KEPT),
+    _shares(100, 0.02, 0.07, KEPT),
+    _shares(100, 0.0, 0.05, (0.86, 0.90)),
     _shares(100, 0.0, 0.05, KEPT, rare=True),
     _shares(100, 0.02, 0.07, KEPT, rare=True),
     _shares(24, 0.02, 0.07, WIDE, rare=True),
-    _non_inferior(200, 0.075, 0.125, (0.0, 0.035), rare=False),
-    _non_inferior(100, 0.0, 0.05, (0.10, 0.13), rare=False),
+    _non_inferior(200, 0.075, 0.125, (0.0, 0.035)),
+    _non_inferior(100, 0.0, 0.05, (0.10, 0.13)),
     _non_inferior(100, 0.0, 0.05, (0.0, 0.04), rare=True),
 )
