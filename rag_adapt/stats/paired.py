@@ -48,10 +48,10 @@ def paired_test(
       at least as far from zero as the one seen.
     - Other scores, one item per cluster: the same with items for clusters (`sign-flip`).
 
-    That share is exact where the totals lie on a grid (right-or-wrong items do, up to a few thousand) or where
-    at most 14 differ from zero; else it is estimated from 19,999 seeded patterns, the observed
-    one counted among them (Phipson and Smyth 2010). It depends neither on the items' order nor
-    on the direction of the comparison.
+    That share is exact where the totals lie on a grid (right-or-wrong items do, up to a few
+    thousand) or where at most 14 differ from zero; else it is estimated from 19,999 seeded
+    patterns, the observed one counted among them (Phipson and Smyth 2010). It depends neither on
+    the items' order nor on the direction of the comparison.
 
     Args:
         a: Scores in [0, 1] of the first arm, one per item: means over repeats.
