@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError, PlanError
-from rag_adapt.core.protocols import Adapters, Engine, Progress, Retriever, Silent
+from rag_adapt.core.protocols import Adapters, Engine, Progress, Silent
 from rag_adapt.core.trace import Answer, Failure
 from rag_adapt.core.types import AdapterRef, Draft, Passage
 from rag_adapt.models.files import ModelFiles
@@ -23,13 +23,13 @@ from rag_adapt.skills.skill import Skill
 if TYPE_CHECKING:
     from rag_adapt.adapters.card import Card
     from rag_adapt.bench.experiment import Finished
+    from rag_adapt.bench.figures import GuardFigures
     from rag_adapt.bench.plan import Plan
     from rag_adapt.bench.proof import Proof
     from rag_adapt.bench.tools import Indexed, Tools
     from rag_adapt.bench.training import Training
     from rag_adapt.engines.embedded import EmbeddedEngine
     from rag_adapt.models.loading import LoadedModel
-    from rag_adapt.retrieval.collection import Collection
     from rag_adapt.retrieval.protocols import Embedder
 
 HASHING = "hashing"
@@ -78,12 +78,14 @@ class Services:
     train: "Callable[[Training, Progress], Card]"
     prove: "Callable[[str], Coroutine[Any, Any, Proof]]"
     close: Callable[[], None]
+    guard: "Callable[[str, str], Coroutine[Any, Any, tuple[GuardFigures, ...]]] | None" = None
+    """Takes an adapter's version and its own skill; None measures nothing."""
     end: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Closes connections, in the event loop that opened them."""
 
     def tools(self) -> "Tools":
         """As the benchmark wants them."""
-        from rag_adapt.bench.tools import Tools, nothing_to_end
+        from rag_adapt.bench.tools import Tools, nothing_to_end, unguarded
 
         return Tools(
             engine=self.engine,
@@ -92,18 +94,19 @@ class Services:
             index=lambda skill, plan, progress: _index(self, skill, plan, progress),
             train=self.train,
             prove=self.prove,
+            guard=self.guard or unguarded,
             end=self.end or nothing_to_end,
         )
 
 
-def services(settings: Settings, progress: Progress) -> Services:
-    """Build what the settings name."""
-    return ENGINES[settings.engine](settings, progress)
+def services(settings: Settings, progress: Progress, *, guarded: bool = False) -> Services:
+    """Build what the settings name; `guarded` measures what adapters damage."""
+    return ENGINES[settings.engine](settings, progress, guarded=guarded)
 
 
-def _embedded(settings: Settings, progress: Progress) -> Services:
+def _embedded(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
     from rag_adapt.adapters.plan import Base
-    from rag_adapt.bench.remembered import Proofs
+    from rag_adapt.bench.remembered import Guards, Memory, Proofs
     from rag_adapt.bench.training import get_adapter
     from rag_adapt.engines.cached import CachedEngine
     from rag_adapt.engines.late import LateEngine
@@ -116,12 +119,17 @@ def _embedded(settings: Settings, progress: Progress) -> Services:
         files, device=settings.device, deterministic=settings.deterministic, memory=cache / "models"
     )
     store = adapter_store(settings)
-    proofs = Proofs(store, cache / "proofs", fingerprint)
+    memory = Memory(cache / "proofs", fingerprint)
+    proofs = Proofs(store, memory)
+    guards = Guards(
+        [find_skill(name, settings.home) for name in sorted(bundled_names())], memory, progress
+    )
     engine = LateEngine(
         fingerprint,
         start=lambda: embedded_engine(settings),
         lookup=lambda version: _adapter_for(store, version, files.weights),
         check=proofs.check,
+        before=guards.before if guarded else None,
     )
     base = Base(
         name=files.name,
@@ -150,6 +158,7 @@ def _embedded(settings: Settings, progress: Progress) -> Services:
             progress=shown,
         ),
         prove=lambda version: proofs.of(version, engine),
+        guard=(lambda version, skill: guards.of(version, skill, engine)) if guarded else None,
         close=close,
     )
 
@@ -187,7 +196,7 @@ async def prove_afresh(settings: Settings, version: str) -> "Proof":
         engine.close()
 
 
-def _remote(settings: Settings, progress: Progress) -> Services:
+def _remote(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
     from rag_adapt.engines.cached import CachedEngine
     from rag_adapt.engines.remote import RemoteEngine
 
@@ -202,7 +211,7 @@ def _remote(settings: Settings, progress: Progress) -> Services:
     return replace(_untrained(settings, cached), end=engine.aclose)
 
 
-def _scripted(settings: Settings, progress: Progress) -> Services:
+def _scripted(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
     from rag_adapt.engines.cached import CachedEngine
     from rag_adapt.engines.scripted import ScriptedEngine
 
@@ -235,7 +244,7 @@ def _untrained(settings: Settings, engine: Any) -> Services:
     )
 
 
-ENGINES: "dict[str, Callable[[Settings, Progress], Services]]" = {
+ENGINES: "dict[str, Callable[..., Services]]" = {
     "embedded": _embedded,
     "remote": _remote,
     "scripted": _scripted,
@@ -281,7 +290,7 @@ def bench(
     """Run a plan to its report."""
     from rag_adapt.bench.experiment import run_experiment
 
-    live = services(settings, progress)
+    live = services(settings, progress, guarded=plan.guard)
     try:
         return run_experiment(
             plan,
@@ -335,49 +344,28 @@ def answer(
         live.close()
 
 
+def documents(settings: Settings, skill: Skill) -> tuple[Passage, ...]:
+    """The whole documents of a skill, parsed as collections parse them; none without a corpus.
+
+    Raises:
+        CollectionError: its corpus holds nothing that can be read.
+    """
+    from rag_adapt.bench.indexing import read_documents
+
+    return () if skill.corpus is None else read_documents(skill.corpus)
+
+
 def _index(live: Services, skill: Skill, plan: "Plan", progress: Progress) -> "Indexed":
-    """A skill's documents as a collection, built or brought up to date, ready to be asked."""
-    from rag_adapt.bench.arms import Search
-    from rag_adapt.bench.figures import CollectionFigures
-    from rag_adapt.bench.tools import Indexed
-    from rag_adapt.retrieval.build import build_collection
-    from rag_adapt.retrieval.collection import Collection, collection_folder
-
-    assert skill.corpus is not None  # the benchmark asks only for skills with documents
-    name = f"skill-{skill.name}"[:48]
-    folder = collection_folder(live.settings.indexes, name)
-    built = build_collection(folder, skill.corpus, live.embedder, progress=progress)
-    collection = Collection.open(folder, live.embedder)
-    identity = f"{name}@{collection.content_hash}"
-    search = Search(
-        collection=identity,
-        mode=plan.search_mode,
-        k=plan.top_k,
-        retriever=_retriever(live.settings, collection),
-        documents=_documents(collection),
-    )
-    figures = CollectionFigures(
-        name=identity,
-        documents=built.documents,
-        chunks=built.chunks,
-        seconds=None if built.unchanged else built.seconds,
-        bytes=built.bytes,
-    )
-    return Indexed(search=search, figures=figures)
-
-
-def _retriever(settings: Settings, collection: "Collection") -> Retriever:
-    from rag_adapt.retrieval.collection import CollectionRetriever
-
-    if settings.retriever is None:
-        return CollectionRetriever(collection, settings.search_mode)
+    from rag_adapt.bench.indexing import index_skill
     from rag_adapt.retrieval.langchain_retriever import load_retriever
 
-    return load_retriever(settings.retriever)
-
-
-def _documents(collection: "Collection") -> tuple[Passage, ...]:
-    texts = {name: collection.text(name) for name in collection.documents()}
-    return tuple(
-        Passage(document=name, start=0, end=len(text), text=text) for name, text in texts.items()
+    named = live.settings.retriever
+    return index_skill(
+        skill,
+        plan,
+        indexes=live.settings.indexes,
+        embedder=live.embedder,
+        mode=live.settings.search_mode,
+        retriever=None if named is None else load_retriever(named),
+        progress=progress,
     )

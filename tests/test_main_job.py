@@ -15,6 +15,7 @@ from tests.engines.test_remote import says
 from tests.samples import write_skill
 
 ARGUMENTS = ["--embedder", "hashing", "--latency-items", "1", "--epochs", "3", "--lr", "2e-3"]
+ARGUMENTS += ["--no-guard"]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def bench(skill: Path, model: Path, *more: str) -> int:
 def test_every_arm_is_measured_and_the_report_follows_its_schema(
     skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench(skill, tiny_model, "--arms", "all", "--json") == 0
+    assert bench(skill, tiny_model, "--arms", "all", "--guard", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     jsonschema.validate(report, schema())
     arms = {arm["arm"]: arm for arm in report["arms"]}
@@ -37,6 +38,8 @@ def test_every_arm_is_measured_and_the_report_follows_its_schema(
     assert {name: arm["reason"] for name, arm in arms.items() if not arm["measured"]} == {}
     assert {arm["n"] for arm in arms.values()} == {6}
     assert [one["proven"] for one in arms["lora"]["adapters"]] == [True]
+    guarded = {row["name"] for one in arms["lora"]["adapters"] for row in one["guard"]}
+    assert {"off-identical", "a-b-a", "bits-per-byte", "kl"} <= guarded
     assert arms["lora"]["latency_n"] == 1
     assert arms["rag"]["collection"]["documents"] == 1
     assert len(report["run"]["model"]["weights"]) == 64
@@ -203,3 +206,68 @@ def test_a_remote_server_is_an_engine_like_any_other_but_adapters_are_not_traine
     assert arms["prompt"]["failure_codes"] == {}, kept
     assert (arms["prompt"]["score"], arms["prompt"]["tokens_in"]) == (0.5, 42)
     assert "cannot be trained for the remote engine" in arms["lora"]["reason"]
+
+
+def test_cross_fitting_tests_every_item_by_what_never_saw_it(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _report(
+        skill, tiny_model, capsys, "--arms", "prompt,lora", "--folds", "2", "--tune", "8"
+    )
+    lines = Path(".rag-adapt/runs", report["run"]["id"], "answers.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    items = (skill / "items.jsonl").read_text().splitlines()
+    everything = {json.loads(line)["id"] for line in items}
+    for arm in ("prompt", "lora"):
+        assert {row["item"] for row in rows if row["arm"] == arm} == everything
+        assert {row["fold"] for row in rows if row["arm"] == arm} == {0, 1}
+    arms = {arm["arm"]: arm for arm in report["arms"]}
+    assert arms["lora"]["n"] == len(everything)
+    assert [one["fold"] for one in arms["lora"]["adapters"]] == [0, 1]
+    assert [one["fold"] for one in arms["prompt"]["given"]] == [0, 1]
+    (pair,) = report["pairs"]
+    assert (pair["a"], pair["b"], pair["n"]) == ("prompt", "lora", len(everything))
+
+
+def test_training_seeds_are_told_apart_and_the_same_route_twice_is_no_difference(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _report(
+        skill,
+        tiny_model,
+        capsys,
+        *("--arms", "prompt,lora,prompt-twin", "--train-seeds", "2", "--tune", "0"),
+        *("--contrast", "prompt:prompt-twin", "--deterministic"),
+    )
+    arms = {arm["arm"]: arm for arm in report["arms"]}
+    assert list(arms["lora"]["seeds"]) == ["0", "1"]
+    assert len({one["version"] for one in arms["lora"]["adapters"]}) == 2
+    lora, twin = report["pairs"]
+    assert (lora["primary"], twin["primary"]) == (True, False)
+    assert (twin["fixed"], twin["broken"], twin["p"]) == (0, 0, 1.0)
+    assert twin["verdict"] in ("non-inferior", "undecided")
+    (advice,) = report["recommendations"]
+    assert advice["route"] in ("prompt", "lora")
+    assert set(advice["valid_for"]) >= {"skill", "model", "adapter-0", "adapter-1"}
+
+
+def test_a_contrast_that_names_no_arm_of_the_run_is_refused(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(skill, tiny_model, "--arms", "prompt,bare", "--contrast", "prompt:rag") == 2
+    error = capsys.readouterr().err
+    assert "contrast 'prompt:rag'" in error
+    assert "prompt, bare" in error
+
+
+def test_the_run_leaves_a_page_and_its_dev_answers(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _report(skill, tiny_model, capsys, "--arms", "prompt", "--tune", "8")
+    folder = Path(".rag-adapt/runs", report["run"]["id"])
+    page = (folder / "report.html").read_text()
+    assert report["recommendations"][0]["sentence"].split("(")[0] in page
+    dev = [json.loads(line) for line in (folder / "dev.jsonl").read_text().splitlines()]
+    (given,) = report["arms"][0]["given"]
+    assert len(dev) == given["spent"] == 4
+    assert {row["item"] for row in dev} == {"dev-0", "dev-1"}

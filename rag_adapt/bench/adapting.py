@@ -104,5 +104,5 @@ async def _prove(card: Card, tools: Tools) -> AdapterFigures:
         with_context=card.with_context,
         dev_bits_before=card.dev_bits_before,
         dev_bits_after=card.dev_bits_after,
-        guard=await tools.guard(card.version),
+        guard=await tools.guard(card.version, card.skill),
     )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from rag_adapt import __version__
 from rag_adapt.bench.figures import Report
+from rag_adapt.bench.page.document import PAGE, write_page
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.prepare import Prepared, prepare
 from rag_adapt.bench.report import Extras, build_report, merge_leaks
@@ -92,6 +93,7 @@ def run_experiment(
             contrasts=plan.contrasts,
             margin=plan.margin,
         )
+        write_page(report, folder.rows, folder.path / PAGE)
         writer.finish(report.model_dump(mode="json"))
     return Finished(folder=folder, report=report)
 

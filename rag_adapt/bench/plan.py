@@ -38,6 +38,8 @@ class Plan:
     """Pairs to test beside the six of the four routes, declared before the run."""
     margin: float = 0.05
     """How much worse a route may be and still count as not worse."""
+    guard: bool = True
+    """Whether it is measured what adapters damaged."""
     choice: bool = True
     """Whether classification is also scored by the likelihood of each label."""
     repeats: int = 1
@@ -82,6 +84,7 @@ class Plan:
             "contrasts": [list(pair) for pair in self.contrasts],
             "margin": self.margin,
             "choice": self.choice,
+            "guard": self.guard,
             "repeats": self.repeats,
             "seed": self.seed,
             "temperature": self.temperature,

@@ -26,7 +26,7 @@ class Indexed:
     figures: CollectionFigures
 
 
-async def unguarded(version: str) -> tuple[GuardFigures, ...]:
+async def unguarded(version: str, skill: str) -> tuple[GuardFigures, ...]:
     """No guard: an engine whose weights are not ours has nothing to compare."""
     return ()
 
@@ -45,6 +45,7 @@ class Tools:
     index: Callable[[Skill, Plan, Progress], Indexed]
     train: Callable[[Training, Progress], Card]
     prove: Callable[[str], Coroutine[Any, Any, Proof]]
-    guard: Callable[[str], Coroutine[Any, Any, tuple[GuardFigures, ...]]] = unguarded
+    guard: Callable[[str, str], Coroutine[Any, Any, tuple[GuardFigures, ...]]] = unguarded
+    """Takes an adapter's version and its own skill."""
     end: Callable[[], Coroutine[Any, Any, None]] = nothing_to_end
     """Closes connections, in the event loop that opened them."""

@@ -52,12 +52,16 @@ def bench(
         list[str] | None, typer.Option(help="A further pair to test, as `a:b`; repeatable.")
     ] = None,
     margin: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of non-inferiority.")] = 0.05,
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Measure what adapters damaged.")
+    ] = True,
     choice: Annotated[
         bool, typer.Option("--choice/--no-choice", help="Score labels by likelihood too.")
     ] = True,
     repeats: Annotated[int, typer.Option(min=1, help="Answers per item and arm.")] = 1,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of every choice.")] = 0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Passages per question.")] = None,
     latency_items: Annotated[
         int, typer.Option(min=0, help="Answers per arm asked alone, for latency.")
     ] = 3,
@@ -85,6 +89,7 @@ def bench(
         api_base=api_base,
         device=device,
         retriever=retriever,
+        top_k=top_k,
         deterministic=deterministic or None,
     )
     from rag_adapt import wiring
@@ -104,6 +109,7 @@ def bench(
         contrasts=contrast or [],
         margin=margin,
         choice=choice,
+        guard=guard,
         repeats=repeats,
         temperature=temperature,
         seed=seed,
@@ -139,7 +145,7 @@ def print_report(report: Any, folder: Path) -> None:
     if any(n < report.run["available_items"][s] for s, n in report.run["items"].items()):
         typer.echo(f"\nA small budget: {', '.join(f'{s} {n}' for s, n in shown.items())} items.")
         typer.echo("Intervals are wide at this n; `make bench-full` asks every item and arm.")
-    typer.echo(f"\nRun {report.run['id']}, kept in {folder}")
+    typer.echo(f"\nRun {report.run['id']}, kept in {folder}: open {folder / 'report.html'}")
 
 
 def _print_plan(plan: Any, *, as_json: bool) -> None:

@@ -29,6 +29,7 @@ class LateEngine:
         lookup: Finds a version's files; raises `AdapterError` where there are none.
         check: Called once for each adapter after it was loaded, before it answers; raises
             `NotProvenError` where it may not.
+        before: Called once, before the first adapter is loaded: what the base is like by itself.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class LateEngine:
         start: "Callable[[], EmbeddedEngine]",
         lookup: Lookup,
         check: "Callable[[str, EmbeddedEngine], Awaitable[None]]",
+        before: "Callable[[EmbeddedEngine], Awaitable[None]] | None" = None,
     ) -> None:
         self.fingerprint = fingerprint
         self._start = start
         self._lookup = lookup
         self._check = check
+        self._before = before
         self._lock = threading.Lock()
         self._engine: EmbeddedEngine | None = None
         self._adapters: EmbeddedAdapters | None = None
@@ -77,8 +80,9 @@ class LateEngine:
         Raises:
             AdapterError: no such adapter, or it does not fit the engine's base model.
         """
-        if self._adapters is None:
+        if self._adapters is None or self._engine is None:
             return self._lookup(version)
+        await self._measure(self._engine)
         return await self._adapters.ensure_loaded(version)
 
     async def ready(self, adapter: str | None = None) -> "EmbeddedEngine":
@@ -89,11 +93,17 @@ class LateEngine:
         """
         engine = await asyncio.to_thread(self._started)
         if adapter is not None and self._adapters is not None:
+            await self._measure(engine)
             await self._adapters.ensure_loaded(adapter)
             if adapter not in self._checked:
                 await self._check(adapter, engine)
                 self._checked.add(adapter)
         return engine
+
+    async def _measure(self, engine: "EmbeddedEngine") -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            await before(engine)
 
     def close(self) -> None:
         """End the engine, if it was started."""

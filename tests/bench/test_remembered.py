@@ -8,7 +8,7 @@ import pytest
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.train import train
-from rag_adapt.bench.remembered import Proofs
+from rag_adapt.bench.remembered import Guards, Memory, Proofs
 from rag_adapt.engines.embedded import EmbeddedEngine
 from rag_adapt.engines.late import LateEngine
 from rag_adapt.models.chat import ChatFormat
@@ -31,7 +31,7 @@ def trained(store: AdapterStore, tiny_model: Path) -> Card:
 def late(store: AdapterStore, model: Path, memory: Path) -> tuple[LateEngine, Proofs]:
     files = ModelFiles(name="tiny", path=model, weights="b" * 64, source="folder")
     seen = fingerprint_of(files, device="cpu", deterministic=True, memory=memory / "models")
-    proofs = Proofs(store, memory / "proofs", seen)
+    proofs = Proofs(store, Memory(memory / "proofs", seen))
     engine = LateEngine(
         seen,
         start=lambda: EmbeddedEngine(load_language_model(files, device="cpu", deterministic=True)),

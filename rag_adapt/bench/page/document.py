@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ SECTIONS: Final = (
 """Parts of a skill's section in their order; one with nothing to show is left out."""
 
 
+@cache
 def chart_library() -> str:
     """Vega, Vega-Lite and their embedding as one script, from the installed package."""
     import vl_convert
