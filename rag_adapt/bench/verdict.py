@@ -54,6 +54,7 @@ def contrast(a: str, b: str, tallies: Mapping[str, Tally]) -> Contrast | None:
         clusters,
         folds=one.folds_of(items),
         seed_means=_seed_differences(one, other, items),
+        rare=True,
     )
     return Contrast(
         a=a,
@@ -145,7 +146,7 @@ def _worst_case(a: Tally, b: Tally) -> Estimate | None:
     def bound(missing_a: float, missing_b: float) -> Estimate:
         left = [means_a[i] for i in shared] + [means_a.get(i, missing_a) for i in failed]
         right = [means_b[i] for i in shared] + [means_b.get(i, missing_b) for i in failed]
-        return paired_difference(left, right, clusters)
+        return paired_difference(left, right, clusters, rare=True)
 
     low, high = bound(1.0, 0.0), bound(0.0, 1.0)
     return Estimate(

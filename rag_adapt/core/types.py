@@ -220,7 +220,8 @@ class Estimate:
     """Items."""
     clusters: int
     method: str
-    """`wilson`, `wilson-clustered`, `t-clustered`, or for pairs `t-paired[-degenerate]`."""
+    """`wilson`, `wilson-clustered`, `t-clustered`, or for pairs `t-paired[-degenerate]`; followed
+    by what else it counts: `+rare`, `+folds`, `+seeds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
