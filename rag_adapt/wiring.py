@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from rag_adapt.adapters.card import Card
     from rag_adapt.bench.experiment import Finished
     from rag_adapt.bench.figures import GuardFigures
+    from rag_adapt.bench.outline import Outline
     from rag_adapt.bench.plan import Plan
     from rag_adapt.bench.proof import Proof
+    from rag_adapt.bench.store import Header
     from rag_adapt.bench.tools import Indexed, Tools
     from rag_adapt.bench.training import Training
     from rag_adapt.engines.embedded import EmbeddedEngine
@@ -282,6 +284,19 @@ def plan(
         embedder=settings.embedder,
         **choices,
     )
+
+
+def outline(settings: Settings, plan: "Plan") -> "list[Outline]":
+    """What a plan will ask and what it can tell, priced by past runs of the same model."""
+    from rag_adapt.bench.outline import outline as outlined
+    from rag_adapt.bench.store import list_runs
+
+    runs = [run for run in list_runs(settings.home / "runs") if run.header.state == "complete"]
+    return outlined(plan, [run.report() for run in runs if _same_model(run.header, settings)])
+
+
+def _same_model(header: "Header", settings: Settings) -> bool:
+    return bool(header.fingerprint.get("model") == settings.model)
 
 
 def bench(

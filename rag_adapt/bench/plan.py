@@ -5,11 +5,10 @@ It does not know engines: two plans are the same experiment if their identities 
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rag_adapt.adapters.examples import pick
-from rag_adapt.bench.arms import ARMS
 from rag_adapt.core.errors import PlanError
 from rag_adapt.core.types import Fingerprint, Item, Sampling, content_hash
 from rag_adapt.skills.skill import Skill, only_training
@@ -140,31 +139,3 @@ def other_inputs(items: Sequence[Item]) -> dict[str, str]:
         other = next((o for o in rest if o.cluster != item.cluster), item)
         found[item.id] = other.input
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outline:
-    """What a plan will ask of one skill."""
-
-    skill: str
-    items: int
-    examples: int
-    answers: int
-    arms: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def outline(plan: Plan) -> list[Outline]:
-    """What the plan will ask, without asking."""
-    lines = []
-    for skill in plan.skills:
-        items = len(choose_items(skill.items_of("test"), plan.items, plan.seed))
-        examples = len(choose_examples(skill.items_of("train"), plan.examples, plan.seed))
-        arms = tuple(a for a in plan.arms if skill.corpus is not None or not ARMS[a].corpus)
-        answers = items * len(arms) * plan.repeats
-        lines.append(
-            Outline(skill=skill.name, items=items, examples=examples, answers=answers, arms=arms)
-        )
-    return lines

@@ -116,7 +116,7 @@ def bench(
         latency_items=latency_items,
     )
     if dry_run:
-        _print_plan(plan, as_json=as_json)
+        _print_plan(wiring.outline(settings, plan), as_json=as_json)
         return
     command = shlex.join(["rag-adapt", *sys.argv[1:]])
     with bars() as progress:
@@ -148,16 +148,26 @@ def print_report(report: Any, folder: Path) -> None:
     typer.echo(f"\nRun {report.run['id']}, kept in {folder}: open {folder / 'report.html'}")
 
 
-def _print_plan(plan: Any, *, as_json: bool) -> None:
-    from rag_adapt.bench.plan import outline
-
-    lines = outline(plan)
+def _print_plan(lines: Any, *, as_json: bool) -> None:
     if as_json:
         print_json([line.as_json() for line in lines])
         return
+    columns = (
+        *("skill", "test items", "examples", "answers", "dev answers", "trainings"),
+        *("detectable", "answering", "arms"),
+    )
     rows = [
-        (line.skill, str(line.items), str(line.examples), str(line.answers), ", ".join(line.arms))
+        (
+            *(line.skill, str(line.items), str(line.examples), str(line.answers)),
+            *(str(line.dev_answers), str(line.trainings), f"{100 * line.detectable:.0f} points"),
+            "not known yet" if line.seconds is None else f"{line.seconds / 60:.1f} min",
+            ", ".join(line.arms),
+        )
         for line in lines
     ]
-    print_table(("skill", "test items", "examples", "answers", "arms"), rows, title="Plan")
+    print_table(columns, rows, title="Plan")
+    typer.echo(
+        "detectable: the difference that so many items show with 80 % power at the strictest of "
+        "Holm's steps, if 30 % of them differ."
+    )
     typer.echo("Nothing was asked. Leave out --dry-run to run it.")

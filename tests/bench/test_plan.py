@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_adapt.bench.arms import ARMS, parse_arms
-from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs, outline
+from rag_adapt.bench.outline import outline
+from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
 from rag_adapt.core.errors import PlanError, SkillError
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.skills.load import load_skill
@@ -117,3 +118,21 @@ def test_unknown_arms_are_named_with_those_there_are(text: str, reason: str) -> 
     with pytest.raises(PlanError, match=reason) as error:
         parse_arms(text)
     assert "prompt" in error.value.hint
+
+
+def test_the_outline_counts_folds_seeds_and_dev_answers_and_takes_prices_from_past_runs(
+    tmp_path: Path,
+) -> None:
+    skill = load_skill(write_skill(tmp_path / "colours"))
+    plan = Plan(
+        skills=(skill,), arms=("prompt", "lora", "rag+lora"), folds=2, train_seeds=3, tune=8
+    )
+    [line] = outline(plan)
+    assert (line.items, line.answers) == (14, 14 + 3 * 14 + 3 * 14)
+    assert (line.dev_answers, line.trainings) == (16, 12)
+    assert line.seconds is None
+    assert 0 < line.detectable <= 1
+    old = {"skill": "colours", "arm": "prompt", "cost": {"value": 9.0}}
+    arms = [{"skill": "colours", "arm": a, "cost": {"value": 0.5}} for a in plan.arms]
+    [priced] = outline(plan, [{"arms": arms}, {"arms": [old]}])
+    assert priced.seconds == pytest.approx(0.5 * line.answers)
