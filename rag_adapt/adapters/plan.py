@@ -92,7 +92,7 @@ class TrainPlan:
     """Rows of general data wanted per row of the skill, 0 to 0.5."""
     general_sources: tuple[GeneralSource, ...] = ()
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass: a third more time, far less memory."""
+    """Compute activations again in the backward pass: half more time, far less memory."""
     rank: int = 8
     alpha: int = 16
     learning_rate: float = 5e-4

@@ -60,7 +60,7 @@ def train(
     model: Annotated[str | None, typer.Option(help="Base model; default from settings.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     gradient_checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="Less memory, a third more time.")
+        bool, typer.Option("--gradient-checkpointing", help="Less memory, half more time.")
     ] = False,
     four_bit: Annotated[
         bool, typer.Option("--four-bit", help="Hold the base model in four bits (bitsandbytes).")

