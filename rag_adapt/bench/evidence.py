@@ -7,7 +7,7 @@ items are read, and only training items are learned from.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rag_adapt.adapters.examples import pick
@@ -65,7 +65,8 @@ def probe_plan(skill: Skill, items: Sequence[Item], *, seed: int = 0) -> TrainPl
         AdapterError: a test item was handed in.
     """
     name = f"probe-{skill.name}"[:48].rstrip("-")
-    return plan_for(skill, items, name=name, epochs=1, batch_size=1, seed=seed)
+    plan = plan_for(skill, items, name=name, epochs=1, batch_size=1, seed=seed)
+    return replace(plan, dev=())
 
 
 def probe(

@@ -21,8 +21,8 @@ from rag_adapt.skills.skill import Skill
 
 OTHERS: Final = 2
 """Other skills that are looked at, at most."""
-OTHER_ITEMS: Final = 6
-"""Dev items of each."""
+OTHER_ITEMS: Final = 8
+"""Dev items of each: fewer could not fail even an adapter that answers every one worse."""
 ANSWERS: Final = 3
 """General questions that are answered greedily, one at a time."""
 ANSWER_TOKENS: Final = 12

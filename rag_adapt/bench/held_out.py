@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from rag_adapt.core.errors import SkillError
+from rag_adapt.core.errors import EngineError, SkillError
 from rag_adapt.core.protocols import Engine, LogProbs
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import Call, Draft, Example, Item, Message, Outcome, Sampling
@@ -108,7 +108,10 @@ async def say(engine: Engine, call: Call) -> Outcome:
     async for delta in engine.generate(call):
         if delta.outcome is not None:
             return delta.outcome
-    raise RuntimeError("the engine ended an answer without an outcome")
+    raise EngineError(
+        f"the {engine.fingerprint.engine} engine ended an answer without an outcome",
+        hint="Ask again; if it happens again, report it with the model's name.",
+    )
 
 
 def _messages(skill: Skill, item: Item, under: Condition) -> tuple[Message, ...]:
