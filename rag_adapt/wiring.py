@@ -365,7 +365,7 @@ def documents(settings: Settings, skill: Skill) -> tuple[Passage, ...]:
     Raises:
         CollectionError: its corpus holds nothing that can be read.
     """
-    from rag_adapt.bench.indexing import read_documents
+    from rag_adapt.bench.documents import read_documents
 
     return () if skill.corpus is None else read_documents(skill.corpus)
 

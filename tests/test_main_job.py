@@ -271,3 +271,15 @@ def test_the_run_leaves_a_page_and_its_dev_answers(
     (given,) = report["arms"][0]["given"]
     assert len(dev) == given["spent"] == 4
     assert {row["item"] for row in dev} == {"dev-0", "dev-1"}
+
+
+def test_lora_can_learn_from_the_documents_too(
+    skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = _report(
+        skill, tiny_model, capsys, "--arms", "lora", "--from", "both", "--corpus-rows", "3"
+    )
+    (arm,) = report["arms"]
+    (adapter,) = arm["adapters"]
+    assert arm["measured"] is True
+    assert adapter["examples"] == 6 + 3

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.context import context_for
 from rag_adapt.bench.arms import Lesson, Search
+from rag_adapt.bench.documents import read_documents
 from rag_adapt.bench.figures import AdapterFigures
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.tools import Tools
@@ -45,6 +46,9 @@ def adapt(
     fold: int | None = None,
 ) -> Lessons:
     """Train, load and prove one adapter for each lesson and seed; a lesson counts as a whole."""
+    documents: tuple[Passage, ...] = ()
+    if plan.learn_from != "examples" and skill.corpus is not None:
+        documents = read_documents(skill.corpus)
     versions: dict[Lesson, dict[int, str]] = {}
     figures: list[AdapterFigures] = []
     reasons: dict[Lesson, str] = {}
@@ -55,7 +59,12 @@ def adapt(
                 passages = runner.run(_passages(skill, learn, search, gold, plan))
             for seed in plan.training_seeds:
                 training = Training(
-                    skill=skill, items=tuple(learn), plan=plan, seed=seed, passages=passages
+                    skill=skill,
+                    items=tuple(learn),
+                    plan=plan,
+                    seed=seed,
+                    passages=passages,
+                    documents=documents if lesson == "plain" else (),
                 )
                 card = tools.train(training, progress)
                 found = runner.run(_prove(card, tools))

@@ -3,18 +3,16 @@
 It does not know settings; the embedder and any other retriever are handed in.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from rag_adapt.bench.arms import Search
+from rag_adapt.bench.documents import whole
 from rag_adapt.bench.figures import CollectionFigures
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.tools import Indexed
 from rag_adapt.core.protocols import Progress, Retriever
-from rag_adapt.core.types import Passage
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection, CollectionRetriever, collection_folder
-from rag_adapt.retrieval.parse import read_corpus
 from rag_adapt.retrieval.protocols import Embedder, SearchMode
 from rag_adapt.skills.skill import Skill
 
@@ -55,7 +53,7 @@ def index_skill(
         mode=plan.search_mode,
         k=plan.top_k,
         retriever=retriever or CollectionRetriever(collection, mode),
-        documents=_whole({name: collection.text(name) for name in collection.documents()}),
+        documents=whole({name: collection.text(name) for name in collection.documents()}),
     )
     figures = CollectionFigures(
         name=identity,
@@ -65,18 +63,3 @@ def index_skill(
         bytes=built.bytes,
     )
     return Indexed(search=search, figures=figures)
-
-
-def read_documents(folder: Path) -> tuple[Passage, ...]:
-    """Whole documents, parsed as collections parse them.
-
-    Raises:
-        CollectionError: the folder holds nothing that can be read.
-    """
-    return _whole({document.path: document.text for document in read_corpus(folder).documents})
-
-
-def _whole(texts: Mapping[str, str]) -> tuple[Passage, ...]:
-    return tuple(
-        Passage(document=name, start=0, end=len(text), text=text) for name, text in texts.items()
-    )

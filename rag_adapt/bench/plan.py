@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rag_adapt.adapters.card import LearnedFrom
 from rag_adapt.adapters.examples import pick
 from rag_adapt.core.errors import PlanError
 from rag_adapt.core.types import Fingerprint, Item, Sampling, content_hash
@@ -25,6 +26,10 @@ class Plan:
     examples: int | None = None
     """Training examples that every route may use; None is all."""
     epochs: int = 1
+    learn_from: LearnedFrom = "examples"
+    """What the arm `lora` is trained on: items, rows made from the documents, or both."""
+    corpus_rows: int | None = None
+    """Rows made from the documents, at most; None is all."""
     rank: int = 8
     learning_rate: float = 5e-4
     folds: int = 0
@@ -77,6 +82,7 @@ class Plan:
             "items": self.items,
             "examples": self.examples,
             "training": [self.epochs, self.rank, self.learning_rate],
+            "learn_from": [self.learn_from, self.corpus_rows],
             "folds": self.folds,
             "train_seeds": self.train_seeds,
             "tune": self.tune,

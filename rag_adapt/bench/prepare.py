@@ -183,10 +183,11 @@ def _given(
     given = {name: one.given for name, one in tuned.items()}
     for arm in plan.arms:
         kind = ARMS[arm]
+        learns = kind.adapter == "plain" and plan.learn_from != "examples"
         if kind.adapter is not None and not kind.control:
             given[arm] = Given(
                 examples=len(learn),
-                documents=documents if kind.corpus else 0,
+                documents=documents if kind.corpus or learns else 0,
                 dev_items=len(skill.dev_items),
                 budget=plan.tune,
                 spent=0,

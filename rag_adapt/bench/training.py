@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rag_adapt.adapters.card import Card
+from rag_adapt.adapters.examples import TrainingRow
+from rag_adapt.adapters.from_corpus import corpus_rows
 from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, plan_for
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.train import settings_of, train
@@ -29,6 +31,8 @@ class Training:
     seed: int
     passages: Mapping[str, tuple[Passage, ...]] | None = None
     """What retrieval found for each training and dev item; None trains without context."""
+    documents: tuple[Passage, ...] = ()
+    """What to learn from beside the items, or in their place; see `Plan.learn_from`."""
 
 
 def get_adapter(
@@ -55,15 +59,21 @@ def get_adapter(
 
 def plan_of(wanted: Training) -> TrainPlan:
     """The training in its own words."""
-    suffix = "" if wanted.passages is None else "-context"
+    plan, suffix = wanted.plan, "" if wanted.passages is None else "-context"
+    rows: tuple[TrainingRow, ...] = ()
+    if wanted.documents:
+        limit = plan.corpus_rows
+        rows = corpus_rows(wanted.skill, wanted.documents, limit=limit, seed=plan.seed).rows
     return plan_for(
         wanted.skill,
-        wanted.items,
+        () if rows and plan.learn_from == "corpus" else wanted.items,
         name=f"{wanted.skill.name[: 48 - len(suffix)]}{suffix}",
         passages=wanted.passages,
-        rank=wanted.plan.rank,
-        learning_rate=wanted.plan.learning_rate,
-        epochs=wanted.plan.epochs,
+        extra=rows,
+        learned_from=plan.learn_from if rows else "examples",
+        rank=plan.rank,
+        learning_rate=plan.learning_rate,
+        epochs=plan.epochs,
         seed=wanted.seed,
     )
 
@@ -80,6 +90,7 @@ def find_trained(
         "chat_template_hash": template_hash,
         "template_hash": plan.template_hash,
         "with_context": plan.with_context,
+        "learned_from": plan.learned_from,
     }
     settings = settings_of(plan, base)
     for card in store.list():

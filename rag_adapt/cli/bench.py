@@ -6,12 +6,13 @@ It does not know how a benchmark runs.
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 
+LearnedFrom = Literal["examples", "corpus", "both"]
 DEFAULT_ARMS = "prompt,rag,lora,rag+lora,bare,nearest-label"
 
 
@@ -37,6 +38,13 @@ def bench(
         int | None, typer.Option(help="Training examples for every route; default all.")
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the examples.")] = 1,
+    learn_from: Annotated[
+        LearnedFrom,
+        typer.Option("--from", help="What `lora` learns: the examples, the documents, or both."),
+    ] = "examples",
+    corpus_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows made from documents, at most; default all.")
+    ] = None,
     rank: Annotated[int, typer.Option(help="Of the adapters.")] = 8,
     lr: Annotated[float, typer.Option(help="Learning rate of the adapters.")] = 5e-4,
     train_seeds: Annotated[
@@ -101,6 +109,8 @@ def bench(
         items=items,
         examples=examples,
         epochs=epochs,
+        learn_from=learn_from,
+        corpus_rows=corpus_rows,
         rank=rank,
         learning_rate=lr,
         train_seeds=train_seeds,
