@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rag_adapt.bench.plan import Plan
     from rag_adapt.bench.proof import Proof
     from rag_adapt.bench.store import Header
-    from rag_adapt.bench.tools import Indexed, Tools
+    from rag_adapt.bench.tools import Indexed, Probe, Tools
     from rag_adapt.bench.training import Training
     from rag_adapt.engines.embedded import EmbeddedEngine
     from rag_adapt.models.loading import LoadedModel
@@ -82,6 +82,8 @@ class Services:
     close: Callable[[], None]
     guard: "Callable[[str, str], Coroutine[Any, Any, tuple[GuardFigures, ...]]] | None" = None
     """Takes an adapter's version and its own skill; None measures nothing."""
+    probe: "Probe | None" = None
+    """None where the weights are not ours."""
     end: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Closes connections, in the event loop that opened them."""
 
@@ -97,6 +99,7 @@ class Services:
             train=self.train,
             prove=self.prove,
             guard=self.guard or unguarded,
+            probe=self.probe,
             end=self.end or nothing_to_end,
         )
 
@@ -107,69 +110,43 @@ def services(settings: Settings, progress: Progress, *, guarded: bool = False) -
 
 
 def _embedded(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
-    from rag_adapt.adapters.plan import Base
-    from rag_adapt.bench.remembered import Guards, Memory, Proofs
-    from rag_adapt.bench.training import get_adapter
-    from rag_adapt.engines.cached import CachedEngine
-    from rag_adapt.engines.late import LateEngine
-    from rag_adapt.models.chat import ChatFormat
+    from rag_adapt.bench.local import Local
     from rag_adapt.models.fingerprint import fingerprint_of
 
     cache = settings.home / "cache"
     files = language_files(settings, progress)
-    fingerprint = fingerprint_of(
-        files, device=settings.device, deterministic=settings.deterministic, memory=cache / "models"
-    )
-    store = adapter_store(settings)
-    memory = Memory(cache / "proofs", fingerprint)
-    proofs = Proofs(store, memory)
-    guards = Guards(
-        [find_skill(name, settings.home) for name in sorted(bundled_names())], memory, progress
-    )
-    engine = LateEngine(
-        fingerprint,
+    local = Local(
+        files=files,
+        fingerprint=fingerprint_of(
+            files,
+            device=settings.device,
+            deterministic=settings.deterministic,
+            memory=cache / "models",
+        ),
         start=lambda: embedded_engine(settings),
-        lookup=lambda version: _adapter_for(store, version, files.weights),
-        check=proofs.check,
-        before=guards.before if guarded else None,
+        store=adapter_store(settings),
+        cache=cache,
+        others=[find_skill(n, settings.home) for n in sorted(bundled_names())] if guarded else None,
+        progress=progress,
     )
-    base = Base(
-        name=files.name,
-        path=files.path,
-        weights_hash=files.weights,
-        device=fingerprint.device,
-        dtype="float32" if fingerprint.dtype == "float32" else "bfloat16",
-    )
-
-    def close() -> None:
-        cached.close()
-        engine.close()
-
-    cached = CachedEngine(engine, cache)
     return Services(
         settings=settings,
-        engine=cached,
-        adapters=engine,
+        engine=local.engine,
+        adapters=local.late,
         embedder=embedder(settings),
-        train=lambda training, shown: get_adapter(
-            training,
-            base=base,
-            chat=lambda: ChatFormat.load(files.path, name=files.name),
-            template_hash=fingerprint.template_hash or "",
-            store=store,
-            progress=shown,
-        ),
-        prove=lambda version: proofs.of(version, engine),
-        guard=(lambda version, skill: guards.of(version, skill, engine)) if guarded else None,
-        close=close,
+        train=local.train,
+        prove=local.prove,
+        guard=local.guard,
+        probe=local.probe,
+        close=local.close,
     )
 
 
-def embedded_engine(settings: Settings) -> "EmbeddedEngine":
+def embedded_engine(settings: Settings, progress: Progress | None = None) -> "EmbeddedEngine":
     """The engine in this process, model loaded."""
     from rag_adapt.engines.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(language_model(settings))
+    return EmbeddedEngine(language_model(settings, progress))
 
 
 def _adapter_for(store: AdapterStore, version: str, weights: str) -> AdapterRef:
@@ -177,7 +154,7 @@ def _adapter_for(store: AdapterStore, version: str, weights: str) -> AdapterRef:
     return store.get(version)
 
 
-async def prove_afresh(settings: Settings, version: str) -> "Proof":
+async def prove_afresh(settings: Settings, version: str, progress: Progress) -> "Proof":
     """Load an adapter into an engine of its own and prove it, whatever is remembered.
 
     Raises:
@@ -188,7 +165,7 @@ async def prove_afresh(settings: Settings, version: str) -> "Proof":
 
     if settings.engine != "embedded":
         return not_provable(version, engine=settings.engine)
-    store, engine = adapter_store(settings), embedded_engine(settings)
+    store, engine = adapter_store(settings), embedded_engine(settings, progress)
     weights = engine.loaded.files.weights
     try:
         adapters = EmbeddedAdapters(engine, lambda name: _adapter_for(store, name, weights))

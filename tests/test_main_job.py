@@ -15,7 +15,7 @@ from tests.engines.test_remote import says
 from tests.samples import write_skill
 
 ARGUMENTS = ["--embedder", "hashing", "--latency-items", "1", "--epochs", "3", "--lr", "2e-3"]
-ARGUMENTS += ["--no-guard"]
+ARGUMENTS += ["--no-guard", "--no-probe"]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def bench(skill: Path, model: Path, *more: str) -> int:
 def test_every_arm_is_measured_and_the_report_follows_its_schema(
     skill: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench(skill, tiny_model, "--arms", "all", "--guard", "--json") == 0
+    assert bench(skill, tiny_model, "--arms", "all", "--guard", "--probe", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     jsonschema.validate(report, schema())
     arms = {arm["arm"]: arm for arm in report["arms"]}
@@ -40,6 +40,11 @@ def test_every_arm_is_measured_and_the_report_follows_its_schema(
     assert [one["proven"] for one in arms["lora"]["adapters"]] == [True]
     guarded = {row["name"] for one in arms["lora"]["adapters"] for row in one["guard"]}
     assert {"off-identical", "a-b-a", "bits-per-byte", "kl"} <= guarded
+    (readout,) = report["readouts"]
+    assert readout["depth"] in ("known", "latent", "absent", "undecided")
+    assert run(["runs", "atlas", "--json"]) == 0
+    (evidence,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (evidence["skill"], evidence["depth"]) == ("colours", readout["depth"])
     assert arms["lora"]["latency_n"] == 1
     assert arms["rag"]["collection"]["documents"] == 1
     assert len(report["run"]["model"]["weights"]) == 64

@@ -17,7 +17,7 @@ from rag_adapt.bench.held_out import Condition, Measurable, Reading, read
 from rag_adapt.bench.plain_probes import majority_score, nearest_score, retrieval
 from rag_adapt.bench.plan import choose_items
 from rag_adapt.bench.reference import NearestPool
-from rag_adapt.core.errors import ContextLengthError, PlanError
+from rag_adapt.core.errors import ContextLengthError, NotProvenError, PlanError
 from rag_adapt.core.protocols import Progress, Retriever, Silent
 from rag_adapt.core.template import BARE
 from rag_adapt.core.types import Example, Item
@@ -188,12 +188,13 @@ class _Probe:
         self._say("probed")
 
     def _keep(self, name: str, under: Condition) -> None:
-        """Read under a condition; what does not fit into the context stays null."""
+        """Read under a condition; what does not fit into the context, or is by an adapter that
+        one example changed too little to be seen at work, stays null."""
         self._say(name.replace("_", " "))
         self.done += 1
         try:
             reading = self._read(under, answers=name in ANSWERING)
-        except ContextLengthError:
+        except (ContextLengthError, NotProvenError):
             return
         self.found[f"bits_{name}"] = reading.bits_per_token
         if name in ANSWERING:

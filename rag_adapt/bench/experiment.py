@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from rag_adapt import __version__
+from rag_adapt.bench.atlas import write_evidence
+from rag_adapt.bench.features import Features
 from rag_adapt.bench.figures import Report
 from rag_adapt.bench.page.document import PAGE, write_page
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.prepare import Prepared, prepare
+from rag_adapt.bench.readout import read_out
 from rag_adapt.bench.report import Extras, build_report, merge_leaks
 from rag_adapt.bench.runner import interleave, run_questions
 from rag_adapt.bench.store import RowKey, RunFolder, RunWriter, open_run
@@ -65,6 +68,7 @@ def run_experiment(
         fingerprint=asdict(fingerprint),
     )
     prepared: list[Prepared] = []
+    features: list[Features] = []
     with RunWriter(folder) as writer, asyncio.Runner() as runner:
         done = {row.key for row in folder.rows()}
         try:
@@ -80,6 +84,8 @@ def run_experiment(
                 )
                 prepared.append(ready)
                 _ask(ready, plan, tools, writer, done, runner, concurrency, progress)
+                if plan.probe and not fold:
+                    features += _probe(ready, plan, tools, runner, progress)
                 hand_back()
         finally:
             runner.run(tools.end())
@@ -89,11 +95,12 @@ def run_experiment(
             skills=[skill.name for skill in plan.skills],
             arms=plan.arms,
             run=_run(folder, plan, prepared),
-            extras=_extras(prepared),
+            extras=_extras(prepared, features),
             contrasts=plan.contrasts,
             margin=plan.margin,
         )
         write_page(report, folder.rows, folder.path / PAGE)
+        write_evidence(folder, report, features)
         writer.finish(report.model_dump(mode="json"))
     return Finished(folder=folder, report=report)
 
@@ -134,8 +141,26 @@ def _ask(
     runner.run(asking)
 
 
-def _extras(prepared: Sequence[Prepared]) -> Extras:
-    extras = Extras()
+def _probe(
+    ready: Prepared, plan: Plan, tools: Tools, runner: asyncio.Runner, progress: Progress
+) -> list[Features]:
+    """One skill's probes; none where it has nothing to read or learn from, or weights not ours."""
+    if tools.probe is None or not ready.skill.dev_items or not ready.learn:
+        return []
+    found = tools.probe(
+        ready.skill,
+        ready.learn,
+        search=ready.search,
+        embedder=tools.embedder,
+        seed=plan.seed,
+        runner=runner,
+        progress=progress,
+    )
+    return [found]
+
+
+def _extras(prepared: Sequence[Prepared], features: Sequence[Features]) -> Extras:
+    extras = Extras(readouts={one.skill: read_out(one) for one in features})
     for ready in prepared:
         name = ready.skill.name
         for arm, reason in ready.reasons.items():

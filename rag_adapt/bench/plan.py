@@ -44,6 +44,8 @@ class Plan:
     """How much worse a route may be and still count as not worse."""
     guard: bool = True
     """Whether it is measured what adapters damaged."""
+    probe: bool = True
+    """Whether each skill is probed: known, latent or absent."""
     choice: bool = True
     """Whether classification is also scored by the likelihood of each label."""
     repeats: int = 1
@@ -90,6 +92,7 @@ class Plan:
             "margin": self.margin,
             "choice": self.choice,
             "guard": self.guard,
+            "probe": self.probe,
             "repeats": self.repeats,
             "seed": self.seed,
             "temperature": self.temperature,

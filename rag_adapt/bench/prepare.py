@@ -46,6 +46,9 @@ class Prepared:
     leaks: Leaks
     given: dict[str, Given]
     """By route: what it could learn and choose from."""
+    learn: tuple[Item, ...]
+    """Training items that routes may learn from."""
+    search: Search | None
     dev_rows: tuple[AnswerRow, ...]
     """What was asked while routes were being chosen."""
 
@@ -107,6 +110,8 @@ def prepare(
         collection=None if indexed is None else indexed.figures,
         leaks=firewall.figures,
         given=_given(skill, plan, parts, learn, tuned, fold),
+        learn=tuple(learn),
+        search=search,
         dev_rows=tuple(row for one in tuned.values() for row in one.rows),
     )
 

@@ -34,9 +34,29 @@ class Training:
     documents: tuple[Passage, ...] = ()
     """What to learn from beside the items, or in their place; see `Plan.learn_from`."""
 
+    def as_plan(self) -> TrainPlan:
+        """The training in its own words."""
+        plan, suffix = self.plan, "" if self.passages is None else "-context"
+        rows: tuple[TrainingRow, ...] = ()
+        if self.documents:
+            limit = plan.corpus_rows
+            rows = corpus_rows(self.skill, self.documents, limit=limit, seed=plan.seed).rows
+        return plan_for(
+            self.skill,
+            () if rows and plan.learn_from == "corpus" else self.items,
+            name=f"{self.skill.name[: 48 - len(suffix)]}{suffix}",
+            passages=self.passages,
+            extra=rows,
+            learned_from=plan.learn_from if rows else "examples",
+            rank=plan.rank,
+            learning_rate=plan.learning_rate,
+            epochs=plan.epochs,
+            seed=self.seed,
+        )
 
-def get_adapter(
-    wanted: Training,
+
+def trained(
+    plan: TrainPlan,
     *,
     base: Base,
     chat: Callable[[], ChatFormat],
@@ -44,38 +64,16 @@ def get_adapter(
     store: AdapterStore,
     progress: Progress,
 ) -> Card:
-    """The card of an adapter for this training; trained only if no stored card says it was.
+    """The card of an adapter of this plan; trained only if no stored card says it was.
 
     Raises:
         AdapterError: an item of another split was handed over, or training failed.
     """
-    plan = plan_of(wanted)
     card = find_trained(plan, base=base, template_hash=template_hash, store=store)
     if card is None:
         card = train(plan, base=base, chat=chat(), store=store, progress=progress)
         hand_back()
     return card
-
-
-def plan_of(wanted: Training) -> TrainPlan:
-    """The training in its own words."""
-    plan, suffix = wanted.plan, "" if wanted.passages is None else "-context"
-    rows: tuple[TrainingRow, ...] = ()
-    if wanted.documents:
-        limit = plan.corpus_rows
-        rows = corpus_rows(wanted.skill, wanted.documents, limit=limit, seed=plan.seed).rows
-    return plan_for(
-        wanted.skill,
-        () if rows and plan.learn_from == "corpus" else wanted.items,
-        name=f"{wanted.skill.name[: 48 - len(suffix)]}{suffix}",
-        passages=wanted.passages,
-        extra=rows,
-        learned_from=plan.learn_from if rows else "examples",
-        rank=plan.rank,
-        learning_rate=plan.learning_rate,
-        epochs=plan.epochs,
-        seed=wanted.seed,
-    )
 
 
 def find_trained(

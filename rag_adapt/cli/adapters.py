@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rag_adapt.adapters.general_data import GeneralRow
     from rag_adapt.adapters.plan import Base, TrainPlan
     from rag_adapt.adapters.store import AdapterStore
-    from rag_adapt.bench.proof import Proof
     from rag_adapt.core.protocols import Progress
     from rag_adapt.settings import Settings
     from rag_adapt.skills.skill import Skill
@@ -263,12 +262,12 @@ def prove(
     """Load an adapter and show that it is active: hash, chat template, canary, parity."""
     from dataclasses import asdict
 
-    from rag_adapt.wiring import adapter_store
+    from rag_adapt.wiring import adapter_store, prove_afresh
 
     settings = settings_of(context, model=model)
     found = adapter_store(settings).find(version)
     with bars() as progress:
-        proof = asyncio.run(_prove(found, settings, progress))
+        proof = asyncio.run(prove_afresh(settings, found, progress))
     if json:
         print_json({"version": found, **asdict(proof)})
     else:
@@ -293,17 +292,6 @@ def remove(
         return
     store.remove(found)
     typer.echo(f"removed {found}")
-
-
-async def _prove(version: str, settings: "Settings", progress: "Progress") -> "Proof":
-    from rag_adapt.wiring import services
-
-    live = services(settings, progress)
-    try:
-        await live.adapters.ensure_loaded(version)
-        return await live.prove(version)
-    finally:
-        live.close()
 
 
 def _row(card: "Card", *, current: bool) -> tuple[str, ...]:

@@ -63,6 +63,9 @@ def bench(
     guard: Annotated[
         bool, typer.Option("--guard/--no-guard", help="Measure what adapters damaged.")
     ] = True,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Say if the skill is latent or absent.")
+    ] = True,
     choice: Annotated[
         bool, typer.Option("--choice/--no-choice", help="Score labels by likelihood too.")
     ] = True,
@@ -120,6 +123,7 @@ def bench(
         margin=margin,
         choice=choice,
         guard=guard,
+        probe=probe,
         repeats=repeats,
         temperature=temperature,
         seed=seed,

@@ -167,3 +167,21 @@ def _print_turned(arm: "ArmComparison") -> None:
             more = len(items) - NAMED_ITEMS
             tail = f" and {more} more (see --json)" if more > 0 else ""
             typer.echo(f"  {arm.arm} {word}: {', '.join(items[:NAMED_ITEMS])}{tail}")
+
+
+@app.command()
+def atlas(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="A file; default: standard output.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines instead of CSV.")] = False,
+) -> None:
+    """All runs as evidence: a row per skill, its probes and how it came out."""
+    from rag_adapt.bench.atlas import write_atlas
+
+    runs = settings_of(context).home / "runs"
+    if out is None:
+        write_atlas(runs, sys.stdout, as_json=as_json)
+        return
+    with out.open("w", newline="", encoding="utf-8") as file:
+        rows = write_atlas(runs, file, as_json=as_json)
+    typer.echo(f"{rows} rows written to {out}")
