@@ -27,6 +27,9 @@ DEV_ITEMS: Final = 16
 SHOTS: Final = (1, 4, 16)
 DOSES: Final = (1, 10, 50)
 """Examples of the three adapters; each is trained on the first of the same order."""
+FEW: Final = 10
+PASSES: Final = 3
+"""Over up to `FEW` examples; over more, one."""
 ANSWERING: Final = frozenset({"bare", "prompt", "shots_16", "lora_10", "lora_50"})
 """Conditions under which answers are generated and scored as well."""
 TOP_K: Final = 4
@@ -56,17 +59,24 @@ class ProbeTools:
 
 
 def probe_plan(skill: Skill, items: Sequence[Item], *, seed: int = 0) -> TrainPlan:
-    """How a probe's adapter is trained: one pass, one example per step, under a name of its own.
+    """How a probe's adapter is trained: one example per step, under a name of its own.
 
-    With one example per step ten examples are ten steps. At four per step they would be three,
-    and the code length after ten examples would measure the optimizer's start.
+    Few examples are passed over `PASSES` times, so that their code length says what they bring
+    and not that the optimizer has hardly started: after one pass over ten, a planted skill still
+    answered as if locked; after three it was back (docs/readout.md).
 
     Raises:
         AdapterError: a test item was handed in.
     """
-    name = f"probe-{skill.name}"[:48].rstrip("-")
-    plan = plan_for(skill, items, name=name, epochs=1, batch_size=1, seed=seed)
-    return replace(plan, dev=())
+    plan = plan_for(
+        skill,
+        items,
+        name=f"probe-{skill.name}"[:48].rstrip("-"),
+        epochs=PASSES if len(items) <= FEW else 1,
+        batch_size=1,
+        seed=seed,
+    )
+    return replace(plan, dev=())  # the probes read dev items themselves
 
 
 def probe(
@@ -74,6 +84,7 @@ def probe(
     learn: Sequence[Item],
     tools: ProbeTools,
     *,
+    doses: Sequence[int] = DOSES,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Features:
@@ -87,6 +98,8 @@ def probe(
         skill: It needs dev items.
         learn: Training items that routes may learn from.
         tools: What to work with.
+        doses: Of `DOSES`, the adapters to train: most of the time goes there. Without ten and
+            fifty there is no read-out.
         seed: Of the choice and the order of items.
         progress: Stage `probes`.
 
@@ -111,7 +124,7 @@ def probe(
     )
     work.prompts()
     work.shots()
-    work.doses()
+    work.doses(doses)
     work.references()
     return Features(
         skill=skill.name,
@@ -163,9 +176,9 @@ class _Probe:
             )
             self._keep(f"shots_{count}", Condition(template=template, examples=examples))
 
-    def doses(self) -> None:
+    def doses(self, counts: Sequence[int]) -> None:
         """Adapters trained on nested subsets, read under the template that trained them."""
-        for count in DOSES:
+        for count in counts:
             if len(self.order) < count:
                 continue
             self._say(f"training on {count}")

@@ -40,9 +40,11 @@ class Features:
     bits_shots_4: float | None = None
     bits_shots_16: float | None = None
     bits_lora_1: float | None = None
-    """An adapter trained on one example, under the skill's own template; no shots."""
+    """An adapter trained on one example, three times; read under the skill's own template."""
     bits_lora_10: float | None = None
+    """On ten examples, three times each."""
     bits_lora_50: float | None = None
+    """On fifty examples, once each."""
     score_majority: float | None = None
     """The commonest training answer: what asks no model and sees no input."""
     score_nearest: float | None = None

@@ -5,7 +5,7 @@ It does not know models: it reads a row of probes. Thresholds are fixed on plant
 
     known      the best prompt shows it
     latent     no prompt shows it, few examples of other items do
-    absent     few examples do not bring it, and fifty had to teach what they taught
+    absent     few examples of it bring nothing, and fifty have not yet taught it
     undecided  anything between, or a figure is missing
 """
 
@@ -21,13 +21,21 @@ HIDDEN: Final = 0.3
 """Score above chance below which it does not."""
 UNLOCKED: Final = 0.3
 """Score that few examples must add on held-out items: the transfer of a latent skill."""
-SHARE: Final = 0.7
+SHARE: Final = 0.85
 """Of the code length that fifty examples save, what few must save in a latent skill."""
 STILL: Final = 0.15
 """Score above chance up to which few examples brought nothing."""
+SLOW: Final = 0.5
+"""Score above chance up to which fifty examples have not yet taught an absent skill."""
 LEARNED: Final = 0.5
-"""Bits per answer token from which answers are as good as learned."""
-NEEDED: Final = ("score_prompt", "score_lora_10", "bits_prompt", "bits_lora_10", "bits_lora_50")
+"""Bits per answer token below which answers are as good as learned."""
+NEEDED: Final = (
+    "score_prompt",
+    "score_lora_10",
+    "score_lora_50",
+    "bits_lora_10",
+    "bits_lora_50",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,8 @@ class _Signs:
     """The better of sixteen shots and ten trained examples."""
     channel: str
     """Which of the two, in words."""
+    fifty: float
+    """After fifty trained examples."""
     bits_prompt: float
     bits_few: float
     """The shortest with one, four or sixteen shots or ten trained examples."""
@@ -77,7 +87,8 @@ def _depth(signs: _Signs) -> Depth:
     share = signs.share
     if signs.few - signs.prompt >= UNLOCKED:
         return "latent" if share is not None and share >= SHARE else "undecided"
-    return "absent" if signs.few <= STILL and signs.bits_few > LEARNED else "undecided"
+    nothing = signs.few <= STILL and signs.bits_few > LEARNED
+    return "absent" if nothing and signs.fifty <= SLOW else "undecided"
 
 
 def _signs(features: Features) -> _Signs:
@@ -93,6 +104,7 @@ def _signs(features: Features) -> _Signs:
         prompt=above(features.score_prompt or 0.0, chance),
         few=above(scores[channel], chance),
         channel=channel,
+        fifty=above(features.score_lora_50 or 0.0, chance),
         bits_prompt=features.bits_prompt,
         bits_few=min(bits for bits in (*shots, features.bits_lora_10) if bits is not None),
         bits_fifty=features.bits_lora_50 or 0.0,
@@ -107,7 +119,8 @@ def above(score: float, chance: float) -> float:
 def _sentence(depth: Depth, signs: _Signs, features: Features) -> str:
     return (
         f"{features.skill} looks {depth}: on {features.dev_items} dev items the best prompt scores "
-        f"{features.score_prompt:.2f}; {signs.channel} bring {signs.few:.2f} above chance; "
+        f"{features.score_prompt:.2f}; {signs.channel} bring {signs.few:.2f} above chance, fifty "
+        f"{signs.fifty:.2f}; "
         f"an answer token takes {signs.bits_prompt:.2f} bits by prompt, {signs.bits_few:.2f} with "
         f"few examples, {signs.bits_fifty:.2f} after fifty."
     )
@@ -123,6 +136,7 @@ def _figures(features: Features, signs: _Signs | None) -> dict[str, float | None
         found |= {
             "above_chance_prompt": signs.prompt,
             "above_chance_few": signs.few,
+            "above_chance_fifty": signs.fifty,
             "share_of_saving": signs.share,
         }
     return found

@@ -105,6 +105,7 @@ def run(
     school: School | None = None,
     learn: Sequence[Item] | None = None,
     progress: Progress | None = None,
+    doses: Sequence[int] = (1, 10, 50),
     **more: Any,
 ) -> Features:
     given, engine, school = given or skill(), engine or Learner(), school or School()
@@ -117,7 +118,7 @@ def run(
             count_tokens=lambda text: len(text.split()),
             **more,
         )
-        return probe(given, learn or given.training_items, tools, progress=progress)
+        return probe(given, learn or given.training_items, tools, doses=doses, progress=progress)
 
 
 def bits(nats: float) -> float:
@@ -175,6 +176,14 @@ def test_doses_without_enough_examples_are_null() -> None:
     assert found.dev_items == 3
     assert (found.bits_shots_16, found.bits_lora_50, found.score_lora_50) == (None, None, None)
     assert found.bits_lora_10 is not None
+
+
+def test_without_doses_nothing_is_trained() -> None:
+    school = School()
+    found = run(school=school, doses=())
+    assert school.shown == []
+    assert (found.bits_lora_1, found.bits_lora_50) == (None, None)
+    assert found.bits_shots_16 is not None
 
 
 def test_one_template_is_the_best_one() -> None:
@@ -248,7 +257,8 @@ def test_probes_train_in_small_steps_under_a_name_of_their_own() -> None:
     given = skill("a-skill-with-a-name-as-long-as-names-may-be-here")
     plan: TrainPlan = probe_plan(given, given.training_items[:10], seed=3)
     assert plan.name == "probe-a-skill-with-a-name-as-long-as-names-may-b"
-    assert (plan.steps, plan.batch_size, plan.epochs, plan.seed) == (10, 1, 1, 3)
+    assert (plan.steps, plan.batch_size, plan.epochs, plan.seed) == (30, 1, 3, 3)
+    assert probe_plan(given, given.training_items[:50]).steps == 50
     assert plan.dev == ()
     with pytest.raises(AdapterError, match="test items"):
         probe_plan(given, given.test_items)

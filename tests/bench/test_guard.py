@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,10 @@ from rag_adapt.bench.general_text import general_hash, prompts, segments
 from rag_adapt.bench.guard import OTHER_ITEMS, Baseline, complaint, guard, measure_base
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import Call
+from rag_adapt.engines.embedded import EmbeddedEngine
 from rag_adapt.engines.scripted import last_line
 from tests.bench.probing import Bend, Bent, skill
+from tests.engines.embedded_parts import load, make_adapter, using
 
 A, B = "codes@0123456789ab", "other@ba9876543210"
 
@@ -93,7 +96,8 @@ def test_an_adapter_that_leaves_traces_fails_a_b_a() -> None:
         return -1.0 if adapter is None else -2.0 - (0.3 if turn >= 12 else 0.0)
 
     row = run(sticky)["a-b-a nats/token"]
-    assert (row.value, row.verdict) == (pytest.approx(0.3), "failed")
+    assert row.value == pytest.approx(0.3)
+    assert row.verdict == "failed"
 
 
 def test_noise_between_two_askings_is_allowed_but_in_deterministic_mode() -> None:
@@ -175,6 +179,23 @@ def test_one_baseline_serves_several_adapters() -> None:
 def test_an_adapter_that_is_not_loaded_is_an_error() -> None:
     with pytest.raises(AdapterError):
         rows(Bent(mild, adapters=(B,)))
+
+
+def test_on_a_real_engine_a_wild_adapter_is_far_away_and_leaves_no_trace(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    engine = EmbeddedEngine(load(tiny_model, deterministic=True))
+    wild = make_adapter(tiny_model, tmp_path, "wild")
+
+    async def both() -> tuple[GuardFigures, ...]:
+        base = await measure_base(engine=engine)
+        await engine.load_adapter(wild)
+        return await guard(wild.version, engine=engine, base=base, skill="wild")
+
+    off, swap, text, kl = using(engine, both)
+    assert (off.verdict, swap.verdict, swap.value) == ("passed", "passed", 0.0)
+    assert kl.verdict == "failed"
+    assert text.value is not None  # a model of random weights finds any text as unlikely
 
 
 def test_the_shipped_text_is_frozen() -> None:

@@ -61,6 +61,11 @@ CASES = [
     pytest.param("undecided", {"score_prompt": 0.5}, id="half shown"),
     pytest.param(
         "undecided",
+        {"score_lora_10": 0.0, "bits_lora_10": 3.0, "score_lora_50": 1.0},
+        id="ten bring nothing, fifty everything",
+    ),
+    pytest.param(
+        "undecided",
         {"score_lora_10": 0.25, "bits_lora_10": 3.0},
         id="a few right answers that may be luck",
     ),
@@ -82,7 +87,7 @@ def test_the_depth_follows_from_the_probes(wanted: str, more: dict[str, Any]) ->
     assert read_out(features(**more)).depth == wanted
 
 
-@pytest.mark.parametrize("name", NEEDED[:2] + NEEDED[3:])
+@pytest.mark.parametrize("name", NEEDED)
 def test_a_figure_that_is_missing_leaves_it_undecided_and_is_named(name: str) -> None:
     found = read_out(features(**{name: None}))
     assert found.depth == "undecided"
@@ -96,7 +101,12 @@ def test_without_shots_the_adapters_decide() -> None:
 
 
 def test_guessing_among_few_labels_unlocks_nothing() -> None:
-    guessed = {"score_majority": 0.5, "score_lora_10": 0.55, "bits_lora_10": 1.1}
+    guessed = {
+        "score_majority": 0.5,
+        "score_lora_10": 0.55,
+        "bits_lora_10": 1.1,
+        "score_lora_50": 0.6,
+    }
     assert read_out(features(**guessed)).depth == "absent"
     shown = {"score_majority": 0.5, "score_prompt": 0.75}
     assert read_out(features(**shown)).depth == "undecided"
@@ -125,8 +135,8 @@ def test_the_sentence_gives_the_figures_behind_it() -> None:
     found = read_out(features())
     assert found.sentence == (
         "codes looks latent: on 16 dev items the best prompt scores 0.00; ten trained examples "
-        "bring 0.80 above chance; an answer token takes 8.00 bits by prompt, 1.00 with few "
-        "examples, 0.40 after fifty."
+        "bring 0.80 above chance, fifty 0.90; an answer token takes 8.00 bits by prompt, 1.00 "
+        "with few examples, 0.40 after fifty."
     )
     assert found.figures["share_of_saving"] == pytest.approx(7.0 / 7.6)
     assert found.figures["bits_shots_16"] == 6.5
