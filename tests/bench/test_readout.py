@@ -87,6 +87,38 @@ def test_the_depth_follows_from_the_probes(wanted: str, more: dict[str, Any]) ->
     assert read_out(features(**more)).depth == wanted
 
 
+DEFAULT_MODEL = [
+    pytest.param(
+        "latent",
+        (4.823, 3.524, 3.199, 2.791, 3.595, 0.0108, 0.0114),
+        (0.125, 1.0, 1.0),
+        id="planted",
+    ),
+    pytest.param(
+        "absent",
+        (16.818, 16.857, 13.772, 8.811, 16.407, 5.201, 2.137),
+        (0.0, 0.0, 0.125),
+        id="never taught",
+    ),
+]
+"""What `benchmarks.planted_skill` found: bits by prompt, shots and doses; majority, ten, fifty."""
+
+
+@pytest.mark.parametrize(("wanted", "bits", "scores"), DEFAULT_MODEL)
+def test_the_thresholds_hold_for_the_twins_on_the_default_model(
+    wanted: str, bits: tuple[float, ...], scores: tuple[float, ...]
+) -> None:
+    lengths = ("prompt", "shots_1", "shots_4", "shots_16", "lora_1", "lora_10", "lora_50")
+    found = read_out(
+        features(
+            **{f"bits_{name}": value for name, value in zip(lengths, bits, strict=True)},
+            **dict(zip(("score_majority", "score_lora_10", "score_lora_50"), scores, strict=True)),
+            score_shots_16=0.0,
+        )
+    )
+    assert found.depth == wanted
+
+
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_figure_that_is_missing_leaves_it_undecided_and_is_named(name: str) -> None:
     found = read_out(features(**{name: None}))
