@@ -42,6 +42,8 @@ __all__ = ["Base", "TrainPlan", "items_hash", "train"]
 LIBRARIES: Final = ("peft", "safetensors", "torch", "transformers")
 DEV_LIMIT: Final = 16
 """Dev rows that the held-out code length is measured on, at most."""
+LONG_DEV_LIMIT: Final = 8
+"""The same for rows that carry passages: each costs several times as much."""
 
 
 def train(
@@ -158,8 +160,12 @@ def tokens_of(plan: TrainPlan, chat: ChatFormat) -> Tokens:
     return Tokens(
         rows=tuple(tokenise(plan.rows, chat)),
         general=tuple(tokenise(plan.general, chat)),
-        dev=tuple(tokenise(plan.dev[:DEV_LIMIT], chat)),
+        dev=tuple(tokenise(_dev(plan), chat)),
     )
+
+
+def _dev(plan: TrainPlan) -> tuple[TrainingRow, ...]:
+    return plan.dev[: LONG_DEV_LIMIT if plan.with_context else DEV_LIMIT]
 
 
 def tokenise(rows: Sequence[TrainingRow], chat: ChatFormat) -> list[TokenRow]:
@@ -200,7 +206,7 @@ def refuse_long(plan: TrainPlan, tokens: Tokens, context: int) -> None:
     Raises:
         AdapterError: naming the row.
     """
-    rows = (*plan.rows, *plan.general, *plan.dev[:DEV_LIMIT])
+    rows = (*plan.rows, *plan.general, *_dev(plan))
     for row, counted in zip(rows, tokens.all, strict=True):
         if counted.tokens > context:
             raise AdapterError(
@@ -255,9 +261,7 @@ def settings_of(plan: TrainPlan, base: Base) -> dict[str, Any]:
         "device": base.device,
         "general_share": plan.general_share,
         "general_hash": rows_hash(plan.general) if plan.general else "",
-        "data_hash": content_hash(
-            [rows_hash(plan.rows), rows_hash(plan.dev[:DEV_LIMIT]), plan.learned_from]
-        ),
+        "data_hash": content_hash([rows_hash(plan.rows), rows_hash(_dev(plan)), plan.learned_from]),
         "gradient_checkpointing": plan.gradient_checkpointing,
         "four_bit": base.four_bit,
     }

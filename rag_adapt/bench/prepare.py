@@ -18,7 +18,7 @@ from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inpu
 from rag_adapt.bench.reference import NearestPool, Reference
 from rag_adapt.bench.runner import Answers, Contender, Judge
 from rag_adapt.bench.store import AnswerRow
-from rag_adapt.bench.tools import Tools
+from rag_adapt.bench.tools import Indexed, Tools
 from rag_adapt.bench.tuning import Tuned, setups, tune
 from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import Example, Item, Passage
@@ -66,9 +66,7 @@ def prepare(
     """Index, train, prove and choose what the plan's arms need, then build their routes."""
     chosen = choose_items(skill.test_items, plan.items_per_fold, plan.seed)
     learn = choose_examples(skill.training_items, plan.examples, plan.seed)
-    indexed = None
-    if skill.corpus is not None and any(ARMS[arm].corpus for arm in plan.arms):
-        indexed = tools.index(skill, plan, progress)
+    indexed = _index(skill, plan, tools, progress)
     search = None if indexed is None else indexed.search
     documents = () if search is None else search.documents
     firewall = find_leaks(skill, chosen, learn, documents=documents)
@@ -114,6 +112,12 @@ def prepare(
         search=search,
         dev_rows=tuple(row for one in tuned.values() for row in one.rows),
     )
+
+
+def _index(skill: Skill, plan: Plan, tools: Tools, progress: Progress) -> Indexed | None:
+    if skill.corpus is None or not any(ARMS[arm].corpus for arm in plan.arms):
+        return None
+    return tools.index(skill, plan, progress)
 
 
 def _lessons(plan: Plan, search: Search | None) -> list[Lesson]:

@@ -6,11 +6,15 @@ It does not know how a benchmark runs.
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
+
+if TYPE_CHECKING:
+    from rag_adapt.bench.plan import Plan
+    from rag_adapt.settings import Settings
 
 LearnedFrom = Literal["examples", "corpus", "both"]
 DEFAULT_ARMS = "prompt,rag,lora,rag+lora,bare,nearest-label"
@@ -88,9 +92,7 @@ def bench(
 ) -> None:
     """Compare the routes on the same model and items; train and prove adapters as needed."""
     if schema:
-        from rag_adapt.bench.figures import schema as report_schema
-
-        print_json(report_schema())
+        _print_schema()
         return
     settings = settings_of(
         context,
@@ -132,9 +134,21 @@ def bench(
     if dry_run:
         _print_plan(wiring.outline(settings, plan), as_json=as_json)
         return
+    _run(settings, plan, out, as_json=as_json)
+
+
+def _print_schema() -> None:
+    from rag_adapt.bench.figures import schema
+
+    print_json(schema())
+
+
+def _run(settings: "Settings", plan: "Plan", out: Path | None, *, as_json: bool) -> None:
+    from rag_adapt.wiring import bench as run_bench
+
     command = shlex.join(["rag-adapt", *sys.argv[1:]])
     with bars() as progress:
-        finished = wiring.bench(settings, plan, out=out, command=command, progress=progress)
+        finished = run_bench(settings, plan, out=out, command=command, progress=progress)
     if as_json:
         print_json(finished.report.model_dump(mode="json"))
         return
