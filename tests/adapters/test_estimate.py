@@ -118,7 +118,7 @@ def test_seven_billion_parameters_take_what_is_known_of_them(tmp_path: Path) -> 
 
 
 def test_the_largest_pack_counts_and_smaller_batches_make_smaller_packs() -> None:
-    four, one = (pack_sizes(plan(count=8, batch_size=size), rows(tokens=100)) for size in (4, 1))
+    four, one = (pack_sizes(plan(count=8, batch_size=size), rows(tokens=80)) for size in (4, 1))
     assert max(size.tokens for size in four) > 3 * max(size.tokens for size in one)
     assert sum(size.answers for size in one) == sum(size.answers for size in four) == 32
 
