@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rag_adapt import __version__
+from rag_adapt.bench.arms import ARMS
 from rag_adapt.bench.atlas import write_evidence
 from rag_adapt.bench.features import Features
 from rag_adapt.bench.figures import Report
@@ -144,8 +145,12 @@ def _ask(
 def _probe(
     ready: Prepared, plan: Plan, tools: Tools, runner: asyncio.Runner, progress: Progress
 ) -> list[Features]:
-    """One skill's probes; none where it has nothing to read or learn from, or weights not ours."""
-    if tools.probe is None or not ready.skill.dev_items or not ready.learn:
+    """One skill's probes; none where it has nothing to read or learn from, or weights not ours.
+
+    They train three small adapters: a run that trains none does without.
+    """
+    trains = any(ARMS[arm].adapter for arm in plan.arms)
+    if tools.probe is None or not trains or not ready.skill.dev_items or not ready.learn:
         return []
     found = tools.probe(
         ready.skill,

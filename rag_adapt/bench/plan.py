@@ -45,7 +45,7 @@ class Plan:
     guard: bool = True
     """Whether it is measured what adapters damaged."""
     probe: bool = True
-    """Whether each skill is probed: known, latent or absent."""
+    """Whether each skill is probed (known, latent or absent), where the run trains adapters."""
     choice: bool = True
     """Whether classification is also scored by the likelihood of each label."""
     repeats: int = 1

@@ -8,7 +8,7 @@ import pytest
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.train import train
-from rag_adapt.bench.remembered import Guards, Memory, Proofs
+from rag_adapt.bench.remembered import Memory, Proofs
 from rag_adapt.engines.embedded import EmbeddedEngine
 from rag_adapt.engines.late import LateEngine
 from rag_adapt.models.chat import ChatFormat
