@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rag_adapt.core.types import LearnedFrom
+
 DType = Literal["bfloat16", "float16", "float32"]
-LearnedFrom = Literal["examples", "corpus", "both"]
 NAME_PATTERN = r"^[a-z0-9-]{3,48}$"
 UNPUBLISHED = ""
 """The version of a card whose weights have not been hashed yet."""

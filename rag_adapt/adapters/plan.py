@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rag_adapt.adapters.card import DType, GeneralSource, LearnedFrom
+from rag_adapt.adapters.card import DType, GeneralSource
 from rag_adapt.adapters.check import RANKS
 from rag_adapt.adapters.examples import TrainingRow, refuse_test, training_rows
 from rag_adapt.adapters.store import check_name
 from rag_adapt.core.errors import AdapterError
-from rag_adapt.core.types import Item, Passage, content_hash
+from rag_adapt.core.types import Item, LearnedFrom, Passage, content_hash
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.loading import Device, choose_device, has_bfloat16
 from rag_adapt.skills.skill import Skill

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_adapt.adapters.card import LearnedFrom
 from rag_adapt.adapters.examples import pick
 from rag_adapt.core.errors import PlanError
-from rag_adapt.core.types import Fingerprint, Item, Sampling, content_hash
+from rag_adapt.core.types import Fingerprint, Item, LearnedFrom, Sampling, content_hash
 from rag_adapt.skills.skill import Skill, only_training
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag_adapt.adapters.card import LearnedFrom
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 from rag_adapt.core.errors import AdapterError
+from rag_adapt.core.types import LearnedFrom
 
 if TYPE_CHECKING:
     from rag_adapt.adapters.card import Card, Trial

@@ -6,17 +6,17 @@ It does not know how a benchmark runs.
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
+from rag_adapt.core.types import LearnedFrom
 
 if TYPE_CHECKING:
     from rag_adapt.bench.plan import Plan
     from rag_adapt.settings import Settings
 
-LearnedFrom = Literal["examples", "corpus", "both"]
 DEFAULT_ARMS = "prompt,rag,lora,rag+lora,bare,nearest-label"
 
 

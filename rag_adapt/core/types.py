@@ -13,6 +13,7 @@ Split = Literal["train", "dev", "test"]
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 Task = Literal["classification", "extraction", "question", "text"]
+LearnedFrom = Literal["examples", "corpus", "both"]
 ScorerName = Literal["exact", "f1", "number", "regex", "json", "json-fields", "label"]
 
 
