@@ -12,11 +12,12 @@ def test_the_default_model_is_found_trained_proven_and_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = "bench past-tense --arms prompt,lora,nearest-label --items 3 --examples 8"
-    assert run([*arguments.split(), "--latency-items", "1", "--json"]) == 0
+    less = "--latency-items 1 --tune 8 --no-guard --no-probe --json"
+    assert run([*arguments.split(), *less.split()]) == 0
     report = json.loads(capsys.readouterr().out)
     arms = {arm["arm"]: arm for arm in report["arms"]}
     assert {name: arm["reason"] for name, arm in arms.items()} == dict.fromkeys(arms)
-    assert arms["lora"]["adapter"]["proven"] is True
-    assert arms["lora"]["adapter"]["examples"] == 8
+    (adapter,) = arms["lora"]["adapters"]
+    assert (adapter["proven"], adapter["examples"]) == (True, 8)
     assert arms["prompt"]["latency_n"] == 1
     assert report["run"]["model"]["model"] == "default"

@@ -171,8 +171,14 @@ def test_tooltips_and_downloads_work_under_the_pages_own_rules(
     opened: Opened, tmp_path: Path
 ) -> None:
     page = opened.page
-    page.locator("figure .chart svg path[aria-roledescription=point]").first.hover(force=True)
-    page.wait_for_selector("#vg-tooltip-element.visible")
+    point = page.locator("figure .chart svg path[aria-roledescription=point]").first
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    for _ in range(10):  # a chart that is still being laid out moves away from under the pointer
+        page.mouse.move(0, 0)
+        point.hover(force=True)
+        page.wait_for_timeout(500)
+        if tooltip.count():
+            break
     assert "prompt" in page.locator("#vg-tooltip-element").inner_text()
     for locator, beginning in (
         (page.get_by_text("Data (CSV)").first, b"arm,"),
