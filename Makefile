@@ -6,7 +6,7 @@ RUN := $(BIN)/rag-adapt
 TORCH := 2.13.0
 # `make bench TORCH_BUILD=cuda` takes the GPU build; by default, where no NVIDIA driver is, the CPU one.
 TORCH_BUILD ?= $(if $(shell command -v nvidia-smi 2>/dev/null),cuda,cpu)
-SMALL := --items 24 --examples 32 --top-k 2 --tune 16 --latency-items 2 --no-guard --no-probe
+SMALL := --items 16 --examples 24 --top-k 2 --tune 8 --latency-items 2 --no-guard --no-probe
 ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
 
 export HF_HUB_DISABLE_TELEMETRY := 1
