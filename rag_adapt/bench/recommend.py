@@ -67,7 +67,10 @@ def recommend(found: Evidence) -> Recommendation:
         )
     risks = _risks(found)
     best = max(found.arms, key=lambda arm: (risks[arm].score, -list(found.arms).index(arm)))
-    picked = _decided(found, best) or _cheapest(found, best) or _undecided(found, risks)
+    if risks[best].score == 0:
+        picked = _Pick(route=_least_cost(found, list(found.arms)), basis="undecided", why="")
+    else:
+        picked = _decided(found, best) or _cheapest(found, best) or _undecided(found, risks)
     risk = risks[picked.route]
     needed = None if picked.basis != "undecided" else _needed(found, picked.route, risks)
     return Recommendation(
@@ -121,20 +124,24 @@ def _cheapest(found: Evidence, best: str) -> _Pick | None:
         for arm in found.arms
         if (p := found.pair(best, arm)) and p.verdict in ("better", "non-inferior")
     ]
-    priced = [arm for arm in (best, *close) if _cost(found.arms[arm]) is not None]
     if not close:
         return None
-    pool = priced if len(priced) == len(close) + 1 else [best, *close]
-    order = list(ARMS)
-    route = min(pool, key=lambda arm: (_cost(found.arms[arm]) or 0.0, order.index(arm)))
+    route = _least_cost(found, [best, *close])
     rest = [arm for arm in (best, *close) if arm != route]
     cost = _cost(found.arms[route])
     price = "" if cost is None else f" ({cost:.2g} compute-seconds an answer)"
     points = f"{100 * found.margin:g} points"
-    why = f"the cheapest{price} of those not shown to differ by {points} from the best"
+    why = f"the best, and the cheapest{price} of those at most {points} below it"
     if route != best:
         why = f"at most {points} below {best}, and the cheapest{price} of {_list([route, *rest])}"
     return _Pick(route=route, basis="non-inferior", why=why)
+
+
+def _least_cost(found: Evidence, pool: Sequence[str]) -> str:
+    """The cheapest route; the plainest where prices are not known for all."""
+    order = list(ARMS)
+    priced = all(_cost(found.arms[arm]) is not None for arm in pool)
+    return min(pool, key=lambda a: (_cost(found.arms[a]) or 0.0 if priced else 0.0, order.index(a)))
 
 
 def _undecided(found: Evidence, risks: Mapping[str, Regret]) -> _Pick:
@@ -163,11 +170,13 @@ def _sentence(
     name, n = _spoken(found, picked.route), found.arms[picked.route].n
     score = f"{100 * risk.score:.1f} %"
     if max(one.score for one in risks.values()) == 0:
-        text = f"No route answered any of {n} items; {name} loses least by its cost alone."
+        text = (
+            f"No route answered any of {n} items: none of them is of use yet. {name} costs least."
+        )
     elif picked.basis == "undecided":
         text = (
-            f"Nothing is decided at n={n}. To choose now, choose {name} ({score}): expected "
-            f"regret {100 * risk.expected:.1f} points, at most {100 * risk.at_most:.1f} with 95 %"
+            f"No route is shown to be the best at n={n}. To choose now, choose {name} ({score}): "
+            f"expected regret {100 * risk.expected:.1f} points, at most {100 * risk.at_most:.1f} with 95 %"
         )
         text += "." if needed is None else f"; about {needed} items in all would decide."
     else:

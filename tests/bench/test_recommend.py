@@ -72,7 +72,12 @@ def test_where_nothing_is_decided_the_smallest_expected_regret_is_named_with_its
     assert 0 < found.regret < found.regret_95
     assert found.n_to_decide is not None
     assert found.n_to_decide > 24
-    for part in ("Nothing is decided at n=24", "expected regret", "with 95 %", "would decide"):
+    for part in (
+        "No route is shown to be the best at n=24",
+        "expected regret",
+        "with 95 %",
+        "would decide",
+    ):
         assert part in found.sentence
 
 
@@ -93,8 +98,10 @@ def test_a_reference_without_a_model_that_scores_as_much_is_told() -> None:
 
 
 def test_routes_that_answered_nothing_are_not_praised() -> None:
-    found = chosen([*scores("prompt", 0, 24), *scores("rag", 0, 24)])
-    assert found.sentence.startswith("No route answered any of 24 items")
+    found = chosen([*scores("rag", 0, 24), *scores("prompt", 0, 24), *scores("lora", 0, 24)])
+    assert found.sentence.startswith("No route answered any of 24 items: none of them is of use")
+    assert found.route == "prompt"
+    assert "prompt costs least" in found.sentence
 
 
 def test_nothing_measured_recommends_nothing() -> None:
