@@ -176,7 +176,8 @@ def _sentence(
     elif picked.basis == "undecided":
         text = (
             f"No route is shown to be the best at n={n}. To choose now, choose {name} ({score}): "
-            f"expected regret {100 * risk.expected:.1f} points, at most {100 * risk.at_most:.1f} with 95 %"
+            f"expected regret {100 * risk.expected:.1f} points, "
+            f"at most {100 * risk.at_most:.1f} with 95 %"
         )
         text += "." if needed is None else f"; about {needed} items in all would decide."
     else:
