@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NATS_PER_BIT: Final = math.log(2)
 SAME: Final = 0.1
 """Mean difference in nats per token up to which packed and separate rows count as the same."""
+TRIED: Final = 64
+"""Prompt tokens of each row that this is tried on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,12 +103,12 @@ def code_length(adapted: Adapted, rows: Sequence[TokenRow], *, shared: bool) -> 
 def sharing_is_exact(adapted: Adapted, rows: Sequence[TokenRow]) -> bool:
     """Whether this model gives packed rows the figures that they have alone.
 
-    Tried on two rows: a model with a window, with recurrence or with positions of its own kind
-    would not, and is then trained row by row.
+    Tried on two rows, long prompts by their last tokens: a model with recurrence or with positions
+    of its own kind would not, and is then trained row by row.
     """
     import torch
 
-    pair = rows[:2]
+    pair = [TokenRow(prompt=row.prompt[-TRIED:], answer=row.answer) for row in rows[:2]]
     if len(pair) < 2:
         return False
     adapted.peft.eval()

@@ -13,6 +13,8 @@ from rag_adapt.core.errors import AdapterError
 PROBE_FILE: Final = "probe.json"
 PROMPTS: Final = 4
 """Prompts of the skill that a probe holds, at most."""
+LONG_PROMPTS: Final = 2
+"""The same where prompts carry passages: each costs several times as much."""
 NEW_TOKENS: Final = 16
 """Tokens of each continuation, at most."""
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from rag_adapt.adapters.pack import TokenRow
-from rag_adapt.adapters.probe import NEW_TOKENS, PROMPTS, Probe, ProbePrompt
+from rag_adapt.adapters.probe import NEW_TOKENS, Probe, ProbePrompt
 from rag_adapt.core.types import Message
 from rag_adapt.models.loading import LoadedModel
 
@@ -22,24 +22,27 @@ GENERAL: Final = ("Describe a harbour at night.", "What would you pack for a wee
 and differ here."""
 
 
-def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) -> Probe:
+def record_probe(
+    peft: Any, rows: Mapping[str, TokenRow], *, prompts: int, base: LoadedModel
+) -> Probe:
     """Continue the first prompts, and the general ones, greedily; note what that was worth.
 
     Args:
         peft: The trained `peft.PeftModel`; its adapter is active.
         rows: By item id; the answers are not used.
+        prompts: How many of them to take.
         base: What the adapter was trained on.
     """
     import torch
 
     peft.eval()
-    asks = {item: row.prompt for item, row in islice(rows.items(), PROMPTS)}
+    asks = {item: row.prompt for item, row in islice(rows.items(), prompts)}
     for number, text in enumerate(GENERAL, start=1):
         asks[f"general-{number}"] = base.chat.render([Message(role="user", content=text)])
-    prompts = list(asks.values())
+    asked_ids = list(asks.values())
     with torch.inference_mode():
-        continued = continuations(peft, prompts, base.chat.stop_ids)
-        asked = list(zip(prompts, continued, strict=True))
+        continued = continuations(peft, asked_ids, base.chat.stop_ids)
+        asked = list(zip(asked_ids, continued, strict=True))
         adapter = [logprobs_of(peft, [pair])[0] for pair in asked]
         together = logprobs_of(peft, asked)
         with peft.disable_adapter():
@@ -57,7 +60,7 @@ def record_probe(peft: Any, rows: Mapping[str, TokenRow], *, base: LoadedModel) 
         prompts=tuple(
             ProbePrompt(
                 item=item,
-                prompt_ids=prompts[place],
+                prompt_ids=asked_ids[place],
                 continuation_ids=tuple(continued[place]),
                 base=plain[place],
                 adapter=adapter[place],

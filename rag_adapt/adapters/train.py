@@ -28,7 +28,7 @@ from rag_adapt.adapters.general_data import ends
 from rag_adapt.adapters.memory import PeakMemory
 from rag_adapt.adapters.pack import TokenRow
 from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, rows_hash
-from rag_adapt.adapters.probe import PROBE_FILE
+from rag_adapt.adapters.probe import LONG_PROMPTS, PROBE_FILE, PROMPTS
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.adapters.watch import KEEP_EVERY
 from rag_adapt.core.errors import AdapterError
@@ -228,7 +228,8 @@ def _record_probe(
     progress.update("probe", 0, 1)
     asked, rows = (plan.dev, tokens.dev) if tokens.dev else (plan.rows, tokens.rows)
     named = {row.item_id: counted for row, counted in zip(asked, rows, strict=False)}
-    probe = record.record_probe(peft, named, base=loaded)
+    prompts = LONG_PROMPTS if plan.with_context else PROMPTS
+    probe = record.record_probe(peft, named, prompts=prompts, base=loaded)
     (work / PROBE_FILE).write_text(probe.model_dump_json() + "\n", encoding="utf-8")
     progress.update("probe", 1, 1)
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 CHECKS: Final = 4
 """How often the held-out code length is measured after the first step, the end included."""
-FEWEST_CHECKS: Final = 2
-STEPS_PER_CHECK: Final = 8
+FEWEST_CHECKS: Final = 1
+STEPS_PER_CHECK: Final = 6
 """Short trainings are measured less often: a check costs what a step or two cost."""
 KEEP_EVERY: Final = 30.0
 """Seconds between checkpoints: what a killed training loses at most."""
