@@ -1,0 +1,1 @@
+"""The HTTP service: endpoints, problems, security, metrics."""
