@@ -11,7 +11,7 @@ from rag_adapt.core.errors import EngineError, TemplateError
 from rag_adapt.core.protocols import Step
 from rag_adapt.core.template import BARE, Template
 from rag_adapt.core.trace import Answer, Failure, Trace, call_from_json
-from rag_adapt.core.types import Call, Draft, Example, Item, Passage, Sampling
+from rag_adapt.core.types import Call, Draft, Example, Item, Message, Passage, Sampling
 from rag_adapt.engines.scripted import ScriptedAdapters, ScriptedEngine
 from rag_adapt.routes.adapt import Adapt
 from rag_adapt.routes.demonstrate import Demonstrate
@@ -186,6 +186,21 @@ def test_examples_stand_as_alternating_turns_before_the_question() -> None:
     roles = [m.role for m in asked.received[0].messages]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
     assert asked.received[0].messages[-1].content == "Q: How many bolts?"
+
+
+def test_earlier_turns_stand_between_the_examples_and_the_question() -> None:
+    turns = (Message(role="user", content="Hi {x}"), Message(role="assistant", content="Hello"))
+    asked = engine()
+    route = ROUTES["few-shot"]
+    result = asyncio.run(route.answer(replace(DRAFT, turns=turns), engine=asked, sampling=SAMPLING))
+    assert isinstance(result, Answer)
+    assert asked.received[0].messages[-3:-1] == turns
+    assert asked.received[0].messages[-1].content == "Q: How many bolts?"
+    assert [m.role for m in asked.received[0].messages[:-3]] == [
+        *("system", "user", "assistant", "user", "assistant")
+    ]
+    assert result.trace.call() == asked.received[0]
+    assert result.trace.route == answered(route, engine()).trace.route
 
 
 def test_the_nearest_example_stands_next_to_the_question() -> None:

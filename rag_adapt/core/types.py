@@ -194,6 +194,8 @@ class Draft:
     passages: tuple[Passage, ...] = ()
     examples: tuple[Example, ...] = ()
     """Worked examples, shown as alternating chat turns before the question."""
+    turns: tuple[Message, ...] = ()
+    """Earlier turns of the conversation, between the examples and the question."""
     adapter: str | None = None
     adapter_off: str | None = None
     """An adapter that is loaded but must not act."""

@@ -13,7 +13,7 @@ from rag_adapt.core.errors import EngineError, RagAdaptError
 from rag_adapt.core.protocols import Engine, Step
 from rag_adapt.core.template import Template
 from rag_adapt.core.trace import Answer, Event, Failure, Trace
-from rag_adapt.core.types import Call, Delta, Draft, Outcome, Sampling
+from rag_adapt.core.types import Call, Delta, Draft, Message, Outcome, Sampling
 
 Part = TypeVar("Part")
 NO_END_HINT: Final = "This is a fault of the engine: its last delta must carry the outcome."
@@ -51,7 +51,7 @@ class Route:
                 draft = prepared.draft
                 trace = trace.then(_timed(prepared.event, time.perf_counter() - started))
             call = Call(
-                messages=self.template.render(draft),
+                messages=_with_turns(self.template.render(draft), draft.turns),
                 sampling=sampling,
                 adapter=draft.adapter,
                 adapter_off=draft.adapter_off,
@@ -100,6 +100,11 @@ async def _last(parts: AsyncGenerator[Part, None]) -> Part | None:
         async for part in parts:
             last = part
     return last
+
+
+def _with_turns(rendered: tuple[Message, ...], turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Earlier turns stand right before the question, which a template renders last."""
+    return (*rendered[:-1], *turns, rendered[-1])
 
 
 def _timed(event: Event, seconds: float) -> Event:
