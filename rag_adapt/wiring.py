@@ -243,10 +243,14 @@ def plan(
     Raises:
         PlanError: an arm or a contrast is unknown, or a skill is named twice.
         SkillError: a skill is unknown or its folder is wrong.
+        MissingPackageError: the plan needs DSPy, which is not installed.
     """
     from rag_adapt.bench.arms import parse_arms, parse_contrasts
+    from rag_adapt.bench.optimise import require_dspy
     from rag_adapt.bench.plan import Plan
 
+    if choices.get("optimiser") == "dspy":
+        require_dspy()
     names = list(skills) or sorted(bundled_names())
     found = tuple(find_skill(name, settings.home) for name in names)
     if len({skill.name for skill in found}) < len(found):

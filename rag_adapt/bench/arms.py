@@ -11,14 +11,14 @@ from rag_adapt.bench.reference import NearestPool
 from rag_adapt.core.errors import PlanError
 from rag_adapt.core.protocols import Adapters, Retriever, Step
 from rag_adapt.core.template import BARE, Template
-from rag_adapt.core.types import Example, Passage
+from rag_adapt.core.types import Example, Passage, content_hash
 from rag_adapt.routes.adapt import Adapt
 from rag_adapt.routes.demonstrate import Demonstrate
 from rag_adapt.routes.retrieve import Oracle, Placebo, Retrieve, WholeCorpus
 from rag_adapt.routes.route import Route
 
 SHOTS: Final = 4
-Pick = Literal["fixed", "nearest"]
+Pick = Literal["fixed", "nearest", "chosen"]
 Lesson = Literal["plain", "context"]
 """What an adapter was trained on: prompts alone, or prompts with retrieved passages."""
 
@@ -31,13 +31,18 @@ class Setup:
     shots: int = 0
     pick: Pick = "nearest"
     """Which training examples are shown."""
+    shown: tuple[Example, ...] = ()
+    """The examples themselves, where they were `chosen`."""
     k: int | None = None
     """Passages, for routes that retrieve; None is the collection's own number."""
 
     @property
     def name(self) -> str:
         """As reports print it: `prompt-2, 4 nearest examples`."""
-        shots = f", {self.shots} {self.pick} examples" if self.shots else ""
+        which = (
+            f" {content_hash([[e.input, e.output] for e in self.shown], 4)}" if self.shown else ""
+        )
+        shots = f", {self.shots} {self.pick} examples{which}" if self.shots else ""
         passages = "" if self.k is None else f", {self.k} passages"
         return f"{self.template.name}{passages}{shots}"
 
@@ -117,8 +122,11 @@ def _adapt(parts: Parts, lesson: Lesson = "plain", *, active: bool = True) -> Ad
 def _demonstrate(parts: Parts, setup: Setup) -> tuple[Demonstrate, ...]:
     if not setup.shots:
         return ()
-    search = parts.nearest if setup.pick == "nearest" else None
-    return (Demonstrate(k=setup.shots, pool=parts.pool, pick=setup.pick, search=search),)
+    if setup.pick == "nearest":
+        step = Demonstrate(k=setup.shots, pool=parts.pool, pick="nearest", search=parts.nearest)
+    else:
+        step = Demonstrate(k=setup.shots, pool=setup.shown or parts.pool)
+    return (step,)
 
 
 def _placebo(parts: Parts) -> Placebo:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rag_adapt.adapters.examples import pick
 from rag_adapt.core.errors import PlanError
-from rag_adapt.core.types import Fingerprint, Item, LearnedFrom, Sampling, content_hash
+from rag_adapt.core.types import Fingerprint, Item, LearnedFrom, Optimiser, Sampling, content_hash
 from rag_adapt.skills.skill import Skill, only_training
 
 
@@ -37,6 +37,8 @@ class Plan:
     """Adapters for each lesson, alike but for their seed."""
     tune: int = 0
     """Dev answers that each tunable route may spend on choosing how it asks."""
+    optimiser: Optimiser = "halving"
+    """How it chooses: templates and shot counts by successive halving, or examples by DSPy."""
     contrasts: tuple[tuple[str, str], ...] = ()
     """Pairs to test beside the six of the four routes, declared before the run."""
     margin: float = 0.05
@@ -86,7 +88,7 @@ class Plan:
             "learn_from": [self.learn_from, self.corpus_rows],
             "folds": self.folds,
             "train_seeds": self.train_seeds,
-            "tune": self.tune,
+            "tune": [self.tune, self.optimiser],
             "contrasts": [list(pair) for pair in self.contrasts],
             "margin": self.margin,
             "choice": self.choice,

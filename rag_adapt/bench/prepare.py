@@ -14,6 +14,7 @@ from rag_adapt.bench.adapting import Lessons, adapt
 from rag_adapt.bench.arms import ARMS, Lesson, Parts, Search, prompt_route, rag_route
 from rag_adapt.bench.figures import AdapterFigures, CollectionFigures, Given, Leaks
 from rag_adapt.bench.leaks import Firewall, find_leaks
+from rag_adapt.bench.optimise import optimise
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
 from rag_adapt.bench.reference import NearestPool, Reference
 from rag_adapt.bench.runner import Answers, Contender, Judge
@@ -85,14 +86,10 @@ def prepare(
     )
     parts = _parts(skill, firewall, learn, tools, search)
     judge = _judge(skill, plan, firewall, fold)
-    tuned = {
-        name: runner.run(
-            _tune(
-                name, skill, parts, judge, plan, tools, concurrency=concurrency, progress=progress
-            )
-        )
-        for name in _tunable(plan, parts)
-    }
+    tuned = {}
+    for name in _tunable(plan, parts):
+        chosen = _tune(name, skill, parts, judge, plan, tools, learn, concurrency, progress)
+        tuned[name] = runner.run(chosen)
     parts = replace(parts, setups={name: one.setup for name, one in tuned.items()})
     covered = all(item.id in gold for item in firewall.items)
     reasons = _reasons(plan, parts, lessons, covered=covered)
@@ -159,21 +156,39 @@ async def _tune(
     judge: Judge,
     plan: Plan,
     tools: Tools,
+    learn: Sequence[Item],
     concurrency: int,
     progress: Progress,
 ) -> Tuned:
     build = prompt_route if name == "prompt" else rag_route
     kind = "prompt" if name == "prompt" else "context"
+    wanted = setups(skill.templates, kind, pool=len(parts.pool))
+    dev = choose_items(skill.dev_items, None, plan.seed) if skill.dev_items else ()
+    documents = len(parts.search.documents) if name == "rag" and parts.search else 0
+    if plan.optimiser == "dspy":
+        return await optimise(
+            name,
+            wanted[0],
+            build=lambda setup: build(name, parts, setup),
+            learn=learn,
+            dev=dev,
+            judge=judge,
+            engine=tools.engine,
+            budget=plan.tune,
+            seed=plan.seed,
+            documents=documents,
+            progress=progress,
+        )
     return await tune(
         name,
-        setups(skill.templates, kind, pool=len(parts.pool)),
+        wanted,
         build=lambda setup: build(name, parts, setup),
-        dev=choose_items(skill.dev_items, None, plan.seed) if skill.dev_items else (),
+        dev=dev,
         judge=judge,
         engine=tools.engine,
         budget=plan.tune,
         examples=len(parts.pool),
-        documents=len(parts.search.documents) if name == "rag" and parts.search else 0,
+        documents=documents,
         concurrency=concurrency,
         progress=progress,
     )

@@ -208,8 +208,8 @@ def _given(arm: str, given: Given) -> list[str]:
     fold = "" if given.fold is None else f", fold {given.fold}"
     tried = ", ".join(f"{c.name} {percent(c.score)} % of {c.answers}" for c in given.candidates)
     return [
-        f"{arm}{fold}: asked as `{chosen[0]}`, chosen by {given.spent} of {given.budget} dev "
-        f"answers ({tried})"
+        f"{arm}{fold}: asked as `{chosen[0]}`, chosen by {given.spent} of {given.budget} "
+        f"answers to tune with ({tried})"
     ]
 
 

@@ -90,11 +90,7 @@ async def tune(
     Raises:
         PlanError: an item of another split was handed over.
     """
-    if foreign := [item.id for item in dev if item.split != "dev"]:
-        raise PlanError(
-            f"tuning was handed item {foreign[0]!r}, which is no dev item",
-            hint="Hand over `skill.dev_items` only.",
-        )
+    require_dev(dev)
     left = list(wanted[: affordable(len(wanted), budget) if dev else 1])
     asked: dict[str, list[AnswerRow]] = {setup.name: [] for setup in left}
     stage, total = f"{judge.skill}: {name} on dev", budget if len(left) > 1 else 0
@@ -116,6 +112,19 @@ async def tune(
         left.sort(key=lambda setup: _worth(asked[setup.name]), reverse=True)
         left = left[: math.ceil(len(left) / 2)]
     return _tuned(left[0], asked, len(dev), budget, examples, documents)
+
+
+def require_dev(items: Sequence[Item]) -> None:
+    """Stop where a choice would be made on anything but dev items.
+
+    Raises:
+        PlanError: naming the first.
+    """
+    if foreign := [item.id for item in items if item.split != "dev"]:
+        raise PlanError(
+            f"tuning was handed item {foreign[0]!r}, which is no dev item",
+            hint="Hand over `skill.dev_items` only.",
+        )
 
 
 def _tuned(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
-from rag_adapt.core.types import LearnedFrom
+from rag_adapt.core.types import LearnedFrom, Optimiser
 
 if TYPE_CHECKING:
     from rag_adapt.bench.plan import Plan
@@ -60,6 +60,9 @@ def bench(
     tune: Annotated[
         int, typer.Option(min=0, help="Dev answers each route may spend on how it asks.")
     ] = 32,
+    optimiser: Annotated[
+        Optimiser, typer.Option(help="What it is spent with: our own search, or DSPy.")
+    ] = "halving",
     contrast: Annotated[
         list[str] | None, typer.Option(help="A further pair to test, as `a:b`; repeatable.")
     ] = None,
@@ -121,6 +124,7 @@ def bench(
         train_seeds=train_seeds,
         folds=folds,
         tune=tune,
+        optimiser=optimiser,
         contrasts=contrast or [],
         margin=margin,
         choice=choice,

@@ -14,6 +14,7 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 Task = Literal["classification", "extraction", "question", "text"]
 LearnedFrom = Literal["examples", "corpus", "both"]
+Optimiser = Literal["halving", "dspy"]
 ScorerName = Literal["exact", "f1", "number", "regex", "json", "json-fields", "label"]
 
 

@@ -136,7 +136,7 @@ def given(subject: Subject) -> Html | None:
     tried = [_candidates(name, one) for name, one in found if one.candidates]
     return part(
         "What each route was given",
-        table("Budget and spent: dev answers for tuning", columns, rows) if rows else None,
+        table("Budget and spent: answers for tuning", columns, rows) if rows else None,
         el("div", *tried, class_="fold") if tried else None,
         took,
     )
