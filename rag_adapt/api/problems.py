@@ -23,6 +23,8 @@ ECHOED: Final = 200
 """At most so many characters of what a client sent come back, per fault."""
 SHOWN_FAULTS: Final = 5
 """So many faults of one request are named; the rest is counted."""
+RETRY_AFTER: Final = "5"
+"""Seconds that a client is asked to wait where nothing says how long it will take."""
 EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
 """What any endpoint may answer, whatever it does: the door's refusals and our own faults."""
 
@@ -123,12 +125,14 @@ class ApiProblem(Exception):  # noqa: N818 - it is answered, not only raised
 
 def problem_of(error: RagAdaptError) -> ApiProblem:
     """An error of ours as the refusal that a client reads."""
+    waits = error.retryable and error.status in (429, 503)
     return ApiProblem(
         status=error.status,
         code=error.code,
         detail=error.fact,
         hint=error.hint,
         retryable=error.retryable,
+        headers={"Retry-After": RETRY_AFTER} if waits else None,
     )
 
 
@@ -254,10 +258,10 @@ def _describe(app: FastAPI) -> None:
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
         document = plain()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" in schemas:  # the framework hands out one document until a route is added
+            return document
         schemas["Problem"] = Problem.model_json_schema()
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)

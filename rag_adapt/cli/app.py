@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from rag_adapt import __version__
-from rag_adapt.cli import adapters, answer, bench, index, models, runs, skills
+from rag_adapt.cli import adapters, answer, bench, index, keys, models, runs, skills
 from rag_adapt.cli.console import Context, print_error
 from rag_adapt.core.errors import RagAdaptError, SettingsError, StorageError, UserError
 from rag_adapt.models.threads import wait_passively
@@ -31,6 +31,7 @@ app.add_typer(adapters.app, name="adapters")
 app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
+app.add_typer(keys.app, name="keys")
 
 
 def _print_version(wanted: bool) -> None:
