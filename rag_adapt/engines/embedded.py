@@ -150,7 +150,7 @@ class EmbeddedEngine:
 
         import numpy as np
 
-        from rag_adapt.engines.embedded_thread import Scored
+        from rag_adapt.engines.embedded_scores import Scored
 
         if not continuation_ids:
             return ()

@@ -7,7 +7,7 @@ so a long answer does not hold up short ones.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -17,13 +17,14 @@ from rag_adapt.engines.embedded_adapters import AdapterBank, inner_name
 from rag_adapt.engines.embedded_batch import Filled, Prompt, Runner
 from rag_adapt.engines.embedded_prefix import PrefixStore
 from rag_adapt.engines.embedded_rows import Row
+from rag_adapt.engines.embedded_scores import Head, Scored, batches, families, take
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-LOGITS: Final = 512
-"""Positions whose logits over the whole vocabulary are held at once, about."""
+    from rag_adapt.engines.embedded_kv import Prefix
+
 PREFIX_BYTES: Final = 128 * 1024 * 1024
 """Memory for shared beginnings of prompts."""
 
@@ -48,22 +49,6 @@ class Asked:
     @property
     def room(self) -> int:
         return len(self.tokens) + self.row.sampling.max_tokens
-
-
-@dataclass(kw_only=True, eq=False)
-class Scored:
-    """Given tokens whose log-probabilities were asked for."""
-
-    tokens: "np.ndarray"
-    """Prompt and continuation."""
-    count: int
-    """Tokens of the continuation."""
-    adapter: str | None
-    future: "Future[tuple[float, ...]]"
-
-    @property
-    def room(self) -> int:
-        return len(self.tokens)
 
 
 @dataclass(kw_only=True)
@@ -187,7 +172,8 @@ class EngineThread:
             self._waiting.extend(inbox.asked)
             self._scoring.extend(inbox.scored)
             if self._share:
-                arrived: list[Asked | Scored] = [*inbox.asked, *inbox.scored]
+                alike = families(inbox.scored).values()
+                arrived: list[Asked | Scored] = [*inbox.asked, *(one[0] for one in alike)]
                 for entry in arrived:
                     self.prefixes.note(entry.adapter, entry.tokens)
             inbox.asked, inbox.scored = [], []
@@ -208,8 +194,7 @@ class EngineThread:
     def _turn(self) -> None:
         self._drop_cancelled()
         if self._scoring:
-            count = max(1, min(self._max_batch, LOGITS // (self._scoring[0].count + 1)))
-            group = _nearest(self._scoring, count, self._room)
+            group = take(self._scoring, rows=self._max_batch, room=self._room)
             self._score([s for s in group if s.future.set_running_or_notify_cancel()])
         admitted = self._admit()
         if admitted:
@@ -275,26 +260,52 @@ class EngineThread:
             del self._running[-1]
 
     def _score(self, group: list[Scored]) -> None:
-        import torch
-
         if not group:
             return
-        keep = max(scored.count for scored in group) + 1
         try:
-            _, logits = self._runner.fill(self._prompts(group, keep), self.bank.forward, keep)
-            for scored, found in zip(group, logits, strict=True):
-                wanted = torch.from_numpy(scored.tokens[-scored.count :]).to(found.device)
-                chances = found[-scored.count - 1 : -1].float().log_softmax(-1)
-                picked = chances.gather(1, wanted.unsqueeze(1)).squeeze(1)
-                scored.future.set_result(tuple(picked.tolist()))
+            heads = self._heads(group) if self._share else {}
+            for batch in batches(group, rows=self._max_batch, room=self._room):
+                self._score_batch(batch, heads)
         except Exception as exc:  # noqa: BLE001 - it goes to whoever waits for the future
             for scored in group:
                 if not scored.future.done():
                     scored.future.set_exception(_translated(exc))
 
-    def _prompts(self, group: Sequence[Asked | Scored], keep: int = 1) -> list[Prompt]:
+    def _score_batch(self, batch: Sequence[Scored], heads: "Mapping[Head, Prefix]") -> None:
+        import torch
+
+        keep = max(scored.count for scored in batch) + 1
+        prompts = [
+            Prompt(tokens=one.tokens, adapter=inner_name(one.adapter), prefix=heads[one.head])
+            if one.head in heads
+            else self._prompt(one.tokens, one.adapter, len(one.tokens) - keep)
+            for one in batch
+        ]
+        _, logits = self._runner.fill(prompts, self.bank.forward, keep)
+        for scored, found in zip(batch, logits, strict=True):
+            wanted = torch.from_numpy(scored.tokens[-scored.count :]).to(found.device)
+            chances = found[-scored.count - 1 : -1].float().log_softmax(-1)
+            picked = chances.gather(1, wanted.unsqueeze(1)).squeeze(1)
+            scored.future.set_result(tuple(picked.tolist()))
+
+    def _heads(self, group: Sequence[Scored]) -> "dict[Head, Prefix]":
+        """Keys and values of the prompts that several of a group continue."""
+        keep = max(scored.count for scored in group) + 1
+        shared = {head: alike for head, alike in families(group).items() if len(alike) > 1}
+        sizes = [min(len(one.tokens) for one in alike) - keep for alike in shared.values()]
+        firsts = [alike[0] for alike in shared.values()]
+        self._compute_shared(firsts, sizes)
+        prompts = [
+            self._prompt(first.tokens[:size], first.adapter, size - 1)
+            for first, size in zip(firsts, sizes, strict=True)
+            if size > 0
+        ]
+        named = [head for head, size in zip(shared, sizes, strict=True) if size > 0]
+        return dict(zip(named, self._prefixes(prompts), strict=True))
+
+    def _prompts(self, group: Sequence[Asked]) -> list[Prompt]:
         """Rows to compute, their beginnings taken from what is known."""
-        limits = [len(wanted.tokens) - keep for wanted in group]
+        limits = [len(wanted.tokens) - 1 for wanted in group]
         if self._share:
             self._compute_shared(group, limits)
         return [
@@ -311,13 +322,21 @@ class EngineThread:
                 head = wanted.tokens[:size]
                 key = (wanted.adapter, head.tobytes())
                 fresh.setdefault(key, self._prompt(head, wanted.adapter, size - 1))
-        if not fresh:
-            return
-        filled, _ = self._runner.fill(list(fresh.values()), self.bank.forward)
-        for row, ((adapter, _), prompt) in enumerate(fresh.items()):
-            beyond = filled.buffers.prefix(row, len(prompt.tokens) - prompt.known)
-            prefix = beyond if prompt.prefix is None else prompt.prefix.then(beyond)
+        for ((adapter, _), prompt), prefix in zip(
+            fresh.items(), self._prefixes(list(fresh.values())), strict=True
+        ):
             self.prefixes.add(adapter, prompt.tokens, prefix)
+
+    def _prefixes(self, prompts: list[Prompt]) -> "list[Prefix]":
+        """Keys and values of whole prompts."""
+        if not prompts:
+            return []
+        filled, _ = self._runner.fill(prompts, self.bank.forward)
+        found = []
+        for row, prompt in enumerate(prompts):
+            beyond = filled.buffers.prefix(row, len(prompt.tokens) - prompt.known)
+            found.append(beyond if prompt.prefix is None else prompt.prefix.then(beyond))
+        return found
 
     def _prompt(self, tokens: "np.ndarray", adapter: str | None, limit: int) -> Prompt:
         prefix = self.prefixes.longest(adapter, tokens, limit) if self._share else None
