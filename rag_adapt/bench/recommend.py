@@ -54,6 +54,15 @@ class _Pick:
     why: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Contest:
+    """The chosen route and the one that it is hardest to tell from."""
+
+    rival: str
+    items: int
+    """All told, that would decide between them."""
+
+
 def recommend(found: Evidence) -> Recommendation:
     """The cheapest route that is not worse than the best; else the smallest expected regret."""
     if not found.arms:
@@ -80,7 +89,7 @@ def recommend(found: Evidence) -> Recommendation:
         sentence=_sentence(found, picked, risk, needed, risks),
         regret=risk.expected,
         regret_95=risk.at_most,
-        n_to_decide=needed,
+        n_to_decide=None if needed is None else needed.items,
         choices=tuple(
             Choice(
                 route=arm,
@@ -106,7 +115,11 @@ def _risks(found: Evidence) -> dict[str, Regret]:
             arm: Regret(score=sum(s) / len(s), expected=1.0, at_most=1.0) for arm, s in only.items()
         }
     clusters = [found.tallies[first].clusters[item] for item in items]
-    return regrets({arm: [s[item] for item in items] for arm, s in means.items()}, clusters)
+    return regrets(
+        {arm: [s[item] for item in items] for arm, s in means.items()},
+        clusters,
+        by_seed={arm: found.tallies[arm].by_seed(items) for arm in found.arms},
+    )
 
 
 def _decided(found: Evidence, best: str) -> _Pick | None:
@@ -149,22 +162,23 @@ def _undecided(found: Evidence, risks: Mapping[str, Regret]) -> _Pick:
     return _Pick(route=route, basis="undecided", why="")
 
 
-def _needed(found: Evidence, route: str, risks: Mapping[str, Regret]) -> int | None:
+def _needed(found: Evidence, route: str, risks: Mapping[str, Regret]) -> _Contest | None:
     others = sorted((arm for arm in risks if arm != route), key=lambda arm: risks[arm].expected)
     if not others:
         return None
     made = contrast(others[0], route, found.tallies)
     if made is None:
         return None
-    tests = max(1, len(found.pairs))
-    return items_to_decide(made.scores_a, made.scores_b, made.clusters, alpha=0.05 / tests)
+    alpha = 0.05 / max(1, len(found.pairs))
+    items = items_to_decide(made.scores_a, made.scores_b, made.clusters, alpha=alpha)
+    return None if items is None else _Contest(rival=others[0], items=items)
 
 
 def _sentence(
     found: Evidence,
     picked: _Pick,
     risk: Regret,
-    needed: int | None,
+    needed: _Contest | None,
     risks: Mapping[str, Regret],
 ) -> str:
     name, n = _spoken(found, picked.route), found.arms[picked.route].n
@@ -177,20 +191,41 @@ def _sentence(
         text = (
             f"No route is shown to be the best at n={n}. To choose now, choose {name} ({score}): "
             f"expected regret {100 * risk.expected:.1f} points, "
-            f"at most {100 * risk.at_most:.1f} with 95 %"
+            f"at most {100 * risk.at_most:.1f} with 95 %" + _decides(picked.route, needed)
         )
-        text += "." if needed is None else f"; about {needed} items in all would decide."
     else:
         text = f"Choose {name} ({score} of {n} items): {picked.why}."
-    return text + _warning(found, risks)
+    return text + _particular(found, picked.route) + _warning(found, risks)
+
+
+def _decides(route: str, needed: _Contest | None) -> str:
+    if needed is None:
+        return "."
+    return f"; about {needed.items} items in all would decide between {route} and {needed.rival}."
 
 
 def _spoken(found: Evidence, route: str) -> str:
     """The route's name; with fewer than three training seeds, of this adapter alone."""
-    if ARMS[route].adapter is None or len(found.tallies[route].seeds) >= ENOUGH_SEEDS:
-        return route
-    seeds = max(1, len(found.tallies[route].seeds))
-    return f"{route} with this adapter ({seeds} training seed{'s' * (seeds > 1)})"
+    return f"{route} with {_these(found, [route])}" if _few_seeds(found, route) else route
+
+
+def _particular(found: Evidence, picked: str) -> str:
+    """Names the other routes that were measured with too few adapters to stand for training."""
+    others = [arm for arm in found.arms if arm != picked and _few_seeds(found, arm)]
+    if not others:
+        return ""
+    verb = "stands" if len(others) == 1 else "stand"
+    return f" Here {_list(others)} {verb} for {_these(found, others)}."
+
+
+def _few_seeds(found: Evidence, route: str) -> bool:
+    return ARMS[route].adapter is not None and len(found.tallies[route].seeds) < ENOUGH_SEEDS
+
+
+def _these(found: Evidence, routes: Sequence[str]) -> str:
+    seeds = max(1, *(len(found.tallies[route].seeds) for route in routes))
+    adapters = "this adapter" if seeds * len(routes) == 1 else "these adapters"
+    return f"{adapters} ({seeds} training seed{'s' * (seeds > 1)})"
 
 
 def _warning(found: Evidence, risks: Mapping[str, Regret]) -> str:

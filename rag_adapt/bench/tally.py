@@ -87,6 +87,19 @@ class Tally:
             return None
         return [mean([m for i, m in self.means(s).items() if i in items]) for s in self.seeds]
 
+    def by_seed(self, items: Sequence[str]) -> dict[int, list[float]]:
+        """For each training seed one score per item, in this order; empty without several.
+
+        An item that one seed did not answer counts there as its mean over the others.
+        """
+        if len(self.seeds) < 2:
+            return {}
+        means, found = self.means(), {}
+        for seed in self.seeds:
+            own = self.means(seed)
+            found[seed] = [own.get(item, means[item]) for item in items]
+        return found
+
     def estimate(self, items: Collection[str] | None = None) -> Estimate | None:
         """The mean score with its interval, over all items or some; None where there are none."""
         means = {i: m for i, m in self.means().items() if items is None or i in items}

@@ -90,6 +90,37 @@ def test_a_sentence_about_lora_needs_three_training_seeds() -> None:
     assert three.sentence.startswith("Choose lora (")
 
 
+def test_regret_knows_how_far_training_seeds_lie_apart() -> None:
+    prompt = scores("prompt", 20, 60)
+    alike = [r for seed in range(3) for r in scores("lora", 24, 60, seed=seed)]
+    apart = [r for seed in range(3) for r in scores("lora", 6 + 18 * seed, 60, seed=seed)]
+    one, other = chosen([*prompt, *alike]), chosen([*prompt, *apart])
+    assert (one.route, other.route) == ("lora", "lora")
+    assert one.regret is not None
+    assert other.regret is not None
+    assert other.regret > one.regret + 0.02
+
+
+def test_the_items_that_would_decide_name_the_pair() -> None:
+    others = [row(n, arm="rag", score=float(n >= 10)) for n in range(24)]
+    found = chosen([*scores("prompt", 10, 24), *others, *scores("lora", 2, 24, seed=0)])
+    wanted = f"about {found.n_to_decide} items in all would decide between rag and prompt."
+    assert wanted in found.sentence
+
+
+def test_a_sentence_about_another_route_says_that_its_adapters_are_particular() -> None:
+    rag = [row(n, arm="rag", score=float(n >= 10)) for n in range(24)]
+    one = scores("lora", 11, 24, seed=0)
+    found = chosen([*scores("prompt", 10, 24), *rag, *one])
+    assert found.route == "rag"
+    assert "Here lora stands for this adapter (1 training seed)." in found.sentence
+    both = [r for arm in ("lora", "rag+lora") for r in scores(arm, 5, 24, seed=0)]
+    two = chosen([*scores("prompt", 22, 24), *both])
+    assert "Here lora and rag+lora stand for these adapters (1 training seed)." in two.sentence
+    three = [r for seed in range(3) for r in scores("lora", 11, 24, seed=seed)]
+    assert "training seed" not in chosen([*scores("prompt", 10, 24), *rag, *three]).sentence
+
+
 def test_a_reference_without_a_model_that_scores_as_much_is_told() -> None:
     found = chosen([*scores("prompt", 10, 40), *scores("lora", 20, 40)], nearest_label=0.86)
     assert "nearest-label, which asks no language model, scores 86.0 %" in found.sentence

@@ -33,6 +33,16 @@ def test_one_seed_is_no_level() -> None:
     assert of(row(1)).seeds == ()
 
 
+def test_scores_by_seed_stand_in_the_order_asked_for_with_means_where_a_seed_failed() -> None:
+    made = of(
+        row(1, score=1.0, train_seed=0),
+        row(1, score=0.0, train_seed=1),
+        row(2, score=0.0, train_seed=1),
+    )
+    assert made.by_seed(["i2", "i1"]) == {0: [0.0, 1.0], 1: [0.0, 0.0]}
+    assert of(row(1, train_seed=3)).by_seed(["i1"]) == {}
+
+
 def test_folds_widen_the_interval() -> None:
     scores = [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
     folded = of(*(row(n, score=s, fold=n // 4) for n, s in enumerate(scores)))

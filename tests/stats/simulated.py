@@ -5,6 +5,7 @@ It does not know the statistics; `python -m tests.stats.simulations` prints ever
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -49,6 +50,13 @@ def differences(
     return (drawn < fixed).astype(np.float64) - ((drawn >= fixed) & (drawn < discordance))
 
 
+@cache
+def quadrature() -> tuple[Numbers, Numbers]:
+    """Nodes and weights of a standard normal expectation."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    return nodes, weights
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """Where right-or-wrong answers come from; spreads are standard deviations of log odds."""
@@ -86,7 +94,7 @@ class World:
 
     def truth(self, shift: float = 0.0) -> float:
         """The expected score over items, clusters, folds and seeds (by quadrature)."""
-        nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+        nodes, weights = quadrature()
         spread = np.sqrt(self.difficulty**2 + self.clusters**2 + self.fold**2 + self.seed**2)
         expected = logistic(self.level + shift + spread * nodes) @ weights / weights.sum()
         return float(expected)

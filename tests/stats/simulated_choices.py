@@ -3,46 +3,104 @@
 They do not know how regret is sampled: a twin of the public function says it.
 """
 
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
-from tests.stats.simulated import RUNS, Case, World, logistic, right
+from tests.stats.simulated import RUNS, Case, Numbers, World, logistic, right
 from tests.stats.twins_of_intervals import regret_rows
 
 DRAWS: Final = 100
 """Of each regret here; enough, as the figures are averages over runs."""
-Reading = Literal["expected over realised", "beyond the bound"]
+ADAPTED: Final = 2
+"""Arms from this one on have adapters."""
 
 
-@lru_cache(maxsize=8)
-def chosen(items: int, size: int, spread: float) -> tuple[float, float, float]:
-    """Four arms whose log odds have this spread; the best-looking is chosen each time.
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Four arms, the last two with adapters, the best-looking chosen each time."""
 
-    Returns:
-        Mean expected regret, mean realised regret, share of runs beyond the 95 % bound.
-    """
-    chance = np.random.default_rng(items)
-    levels = chance.normal(0.5, 1.0, (RUNS, 1)) + chance.normal(0.0, spread, (RUNS, 4))
-    own = 1.0 if size > 1 else 0.0
-    table = World(items=1, difficulty=1.0, clusters=own)
-    grid = np.linspace(-6.0, 7.0, 131)
-    truths = np.interp(levels, grid, [table.truth(float(level)) for level in grid])
-    shared = chance.standard_normal((RUNS, 1, items // size, size))
-    leaning = own * chance.standard_normal((RUNS, 4, items // size, 1))
-    scores = right(chance, logistic(levels[:, :, None, None] + shared + leaning))
-    arms = scores.reshape(RUNS, 4, items)
-    found, runs = regret_rows(arms, size, DRAWS), np.arange(RUNS)
+    items: int
+    size: int = 1
+    """Items of a cluster."""
+    spread: float
+    """Of the arms' log odds."""
+    seeds: int = 1
+    """Training seeds; one is a particular adapter, whose own score is then the truth."""
+    seed: float = 0.0
+    """Spread of training seeds, in log odds."""
+    blind: bool = False
+    """Whether regret is not told of the seeds."""
+
+    @property
+    def name(self) -> str:
+        seeds = f", {self.seeds} seeds, spread {self.seed}" if self.seeds > 1 else ""
+        clusters = f"{self.items // self.size} clusters of {self.size}"
+        return f"{clusters}, spread {self.spread}{seeds}"
+
+    def truths(self, levels: Numbers) -> Numbers:
+        """Expected scores over items, and over training seeds where there are several."""
+        own = 1.0 if self.size > 1 else 0.0
+        grid = np.linspace(-6.0, 7.0, 131)
+        found = []
+        for arm in range(4):
+            world = World(items=1, clusters=own, seed=self.seed if arm >= ADAPTED else 0.0)
+            expected = [world.truth(float(level)) for level in grid]
+            found.append(np.interp(levels[:, arm], grid, expected))
+        return np.stack(found, axis=1)
+
+    def cells(self, chance: np.random.Generator, levels: Numbers) -> Numbers:
+        """Answers; shape (runs, arms, seeds, items)."""
+        groups, own = self.items // self.size, 1.0 if self.size > 1 else 0.0
+        shared = chance.standard_normal((RUNS, 1, groups, self.size))
+        leaning = own * chance.standard_normal((RUNS, 4, groups, 1))
+        odds = (levels[:, :, None, None] + shared + leaning).reshape(RUNS, 4, 1, self.items)
+        trained = self.seed * chance.standard_normal((RUNS, 4, self.seeds, 1))
+        trained[:, :ADAPTED] = 0.0
+        cells = right(chance, logistic(odds + trained))
+        cells[:, :ADAPTED] = cells[:, :ADAPTED, :1]
+        return cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Averages over runs."""
+
+    expected: float
+    realised: float
+    beyond: float
+    """Share of runs beyond the 95 % bound."""
+
+
+@lru_cache(maxsize=16)
+def outcome(contest: Contest) -> Outcome:
+    """Run it."""
+    chance = np.random.default_rng(contest.items)
+    levels = chance.normal(0.5, 1.0, (RUNS, 1)) + chance.normal(0.0, contest.spread, (RUNS, 4))
+    truths, cells = contest.truths(levels), contest.cells(chance, levels)
+    arms, runs = cells.mean(axis=2), np.arange(RUNS)
+    told = contest.seeds > 1 and not contest.blind
+    found = regret_rows(arms, contest.size, DRAWS, by_seed=cells[:, ADAPTED:] if told else None)
     best = arms.mean(axis=2).argmax(axis=1)
     realised = truths.max(axis=1) - truths[runs, best]
-    beyond = realised > found.at_most[runs, best]
-    return float(found.expected[runs, best].mean()), float(realised.mean()), float(beyond.mean())
+    return Outcome(
+        expected=float(found.expected[runs, best].mean()),
+        realised=float(realised.mean()),
+        beyond=float((realised > found.at_most[runs, best]).mean()),
+    )
 
 
-def regret(items: int, size: int, spread: float, reading: Reading) -> float:
-    expected, realised, beyond = chosen(items, size, spread)
-    return beyond if reading == "beyond the bound" else expected / realised
+def ratio(contest: Contest) -> float:
+    """Mean expected regret over mean realised regret."""
+    found = outcome(contest)
+    return found.expected / found.realised
+
+
+def beyond(contest: Contest) -> float:
+    """How often the bound did not hold."""
+    return outcome(contest).beyond
 
 
 def cross_fitted() -> float:
@@ -68,25 +126,43 @@ def _chosen_mean(chance: np.random.Generator, *, blind: bool) -> float:
     return float(np.mean(means) - world.truth())
 
 
-def _readings(most: float) -> tuple[tuple[Reading, float, float], ...]:
-    return ("expected over realised", 0.85, most), ("beyond the bound", 0.0, 0.055)
-
+CONTESTS: Final = (
+    (Contest(items=24, spread=0.6), 1.5),
+    (Contest(items=60, spread=0.3), 1.25),
+    (Contest(items=120, size=4, spread=0.6), 1.6),
+    (Contest(items=60, spread=0.3, seeds=3), 1.35),
+    (Contest(items=60, spread=0.3, seeds=3, seed=0.5), 1.35),
+    (Contest(items=120, size=4, spread=0.6, seeds=3, seed=0.5), 1.5),
+    (Contest(items=120, spread=0.3, seeds=3, seed=1.0), 1.15),
+    (Contest(items=60, spread=0.3, seeds=2, seed=0.5), 1.35),
+)
+"""With the largest ratio of expected to realised regret that is accepted."""
+BLIND: Final = replace(CONTESTS[-2][0], blind=True)
 
 CASES: Final = (
     *(
-        Case(
-            name=f"regret of the chosen arm, {items // size} clusters of {size}, spread {spread}: "
-            f"{reading}",
-            measure=partial(regret, items, size, spread, reading),
-            low=low,
-            high=high,
+        case
+        for contest, most in CONTESTS
+        for case in (
+            Case(
+                name=f"regret of the chosen arm, {contest.name}: expected over realised",
+                measure=partial(ratio, contest),
+                low=0.85,
+                high=most,
+            ),
+            Case(
+                name=f"regret of the chosen arm, {contest.name}: beyond the bound",
+                measure=partial(beyond, contest),
+                low=0.01,
+                high=0.055,
+            ),
         )
-        for items, size, spread, most in (
-            (24, 1, 0.6, 1.5),
-            (60, 1, 0.3, 1.25),
-            (120, 4, 0.6, 1.6),
-        )
-        for reading, low, high in _readings(most)
+    ),
+    Case(
+        name=f"not used: regret that knows items alone, {BLIND.name}: beyond the bound",
+        measure=partial(beyond, BLIND),
+        low=0.2,
+        high=0.5,
     ),
     Case(name="cross-fitted mean: bias", measure=cross_fitted, low=-0.0025, high=0.0025),
     Case(

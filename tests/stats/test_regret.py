@@ -83,6 +83,85 @@ def test_copies_of_items_in_their_clusters_change_nothing() -> None:
     assert copied["a"].at_most == pytest.approx(once["a"].at_most)
 
 
+def seeded(*means: float) -> dict[int, list[float]]:
+    """One adapter a seed, right on that share of 200 items, the same ones first."""
+    return {seed: [float(n < 200 * mean) for n in range(200)] for seed, mean in enumerate(means)}
+
+
+def over(seeds: dict[int, list[float]]) -> list[float]:
+    return list(np.mean(list(seeds.values()), axis=0))
+
+
+def test_training_seeds_that_differ_leave_more_doubt_in_both_figures() -> None:
+    seeds = seeded(0.4, 0.6, 0.8)
+    scores = {"prompt": [float(n >= 80) for n in range(200)], "lora": over(seeds)}
+
+    known = regrets(scores, labels(200))["lora"]
+    told = regrets(scores, labels(200), by_seed={"lora": seeds})["lora"]
+
+    assert told.score == known.score
+    assert told.expected > 1.3 * known.expected
+    assert told.at_most > 1.3 * known.at_most
+
+
+def test_the_spread_of_seeds_counts_as_in_a_normal_approximation() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    seeds = {seed: [mean] * 400 for seed, mean in enumerate((0.40, 0.50, 0.60))}
+
+    found = regrets(
+        {"prompt": [0.5] * 400, "lora": over(seeds)},
+        labels(400),
+        by_seed={"lora": seeds},
+        draws=20_000,
+    )
+
+    error = 0.1 / 3**0.5
+    assert found["lora"].expected == pytest.approx(error * stats.norm.pdf(0.0), rel=0.05)
+    assert found["lora"].at_most == pytest.approx(error * stats.t.ppf(0.95, 2), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param({0: [1.0, 0.0, 1.0, 0.0] * 10}, id="one seed is this adapter"),
+        pytest.param({0: [1.0, 0.0] * 20, 1: [1.0, 0.0] * 20, 2: [1.0, 0.0] * 20}, id="alike"),
+        pytest.param(
+            {0: [1.0, 0.0] * 20, 1: [0.0, 1.0] * 19 + [1.0, 1.0]}, id="items explain it all"
+        ),
+        pytest.param({}, id="no adapter"),
+    ],
+)
+def test_seeds_that_say_nothing_change_nothing(seeds: dict[int, list[float]]) -> None:
+    scores = {"rag": [0.0, 1.0] * 20, "lora": over(seeds) if seeds else [0.5] * 40}
+
+    assert regrets(scores, labels(40), by_seed={"lora": seeds}) == regrets(scores, labels(40))
+
+
+def test_routes_with_one_adapter_move_together() -> None:
+    seeds = seeded(0.4, 0.6, 0.8)
+    scores = {"lora": over(seeds), "rag+lora-blind": over(seeds)}
+    turned = {seed: seeds[2 - seed] for seed in seeds}
+
+    together = regrets(scores, labels(200), by_seed={"lora": seeds, "rag+lora-blind": seeds})
+    apart = regrets(scores, labels(200), by_seed={"lora": seeds, "rag+lora-blind": turned})
+
+    assert together["lora"].expected < 0.2 * apart["lora"].expected
+
+
+def test_routes_may_have_unequal_numbers_of_seeds() -> None:
+    two, three = seeded(0.4, 0.6), seeded(0.3, 0.5, 0.7)
+    scores = {"prompt": [0.5] * 200, "lora": over(two), "rag+lora": over(three)}
+
+    found = regrets(scores, labels(200), by_seed={"lora": two, "rag+lora": three})
+
+    assert all(0 < one.expected < one.at_most <= 1 for one in found.values())
+
+
+def test_scores_of_a_seed_for_other_items_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 values, but 2 clusters"):
+        regrets({"a": [1.0, 0.0]}, ["x", "y"], by_seed={"a": {0: [1.0], 1: [0.0, 1.0]}})
+
+
 def test_one_route_is_never_regretted_and_no_route_has_none() -> None:
     assert regrets({}, []) == {}
     assert regrets({"only": [0.3, 0.9]}, ["x", "y"])["only"].expected == 0.0

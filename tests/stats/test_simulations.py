@@ -143,3 +143,21 @@ def test_the_twin_of_regret_equals_the_public_one(size: int) -> None:
         found = regrets(named, labels(30 // size, size), seed=run, draws=100).values()
         assert rows.expected[run] == pytest.approx([one.expected for one in found])
         assert rows.at_most[run] == pytest.approx([one.at_most for one in found])
+
+
+@pytest.mark.parametrize("size", [1, 3], ids=["single", "threes"])
+def test_the_twin_of_regret_with_training_seeds_equals_the_public_one(size: int) -> None:
+    cells = np.random.default_rng(9).random((5, 4, 3, 30))
+    cells[:, :2] = cells[:, :2, :1]
+    scores = cells.mean(axis=2)
+
+    rows = regret_rows(scores, size, 100, by_seed=cells[:, 2:])
+
+    for run, arms in enumerate(scores.tolist()):
+        named = {str(arm): values for arm, values in enumerate(arms)}
+        by_seed = {str(arm): dict(enumerate(cells[run, arm].tolist())) for arm in (2, 3)}
+        clusters = labels(30 // size, size)
+        public = regrets(named, clusters, by_seed=by_seed, seed=run, draws=100)
+        found = public.values()
+        assert rows.expected[run] == pytest.approx([one.expected for one in found])
+        assert rows.at_most[run] == pytest.approx([one.at_most for one in found])

@@ -151,22 +151,60 @@ class Regrets:
     at_most: Numbers
 
 
-def regret_rows(scores: Numbers, size: int, draws: int) -> Regrets:
-    """Twin of `regrets` with the run's number for seed; `scores` is (runs, arms, items)."""
+def regret_rows(
+    scores: Numbers, size: int, draws: int, *, by_seed: Numbers | None = None
+) -> Regrets:
+    """Twin of `regrets` with the run's number for seed; `scores` is (runs, arms, items).
+
+    `by_seed` is (runs, adapted, seeds, items) and is about the last `adapted` arms.
+    """
     runs, arms, items = scores.shape
     totals = scores.reshape(runs, arms, items // size, size).sum(axis=3).transpose(0, 2, 1)
-    parts = [_shortfalls(run, totals[run], size, draws) for run in range(runs)]
-    short = np.stack(parts)
-    return Regrets(expected=short.mean(axis=1), at_most=np.quantile(short, 0.95, axis=1))
+    means = np.stack([_draw(run, totals[run], size, draws) for run in range(runs)])
+    plain, heavy = means, means
+    if by_seed is not None:
+        adapted, seeds = by_seed.shape[1], by_seed.shape[2]
+        plain, heavy = means.copy(), means.copy()
+        loadings = _loadings(by_seed, size)
+        for run in range(runs):
+            chance = np.random.default_rng((run, 1))
+            noise = chance.standard_normal((draws, seeds)) @ loadings[run].T
+            scale = np.sqrt((seeds - 1) / chance.chisquare(seeds - 1, draws))
+            plain[run, :, arms - adapted :] += noise
+            heavy[run, :, arms - adapted :] += noise * scale[:, None]
+    return Regrets(
+        expected=_shortfalls(plain).mean(axis=1),
+        at_most=np.quantile(_shortfalls(heavy), 0.95, axis=1),
+    )
 
 
-def _shortfalls(seed: int, totals: Numbers, size: int, draws: int) -> Numbers:
-    """Shape (draws, arms); `draws` fits into one of the public function's blocks."""
+def _shortfalls(means: Numbers) -> Numbers:
+    kept = means.clip(0.0, 1.0)
+    found: Numbers = kept.max(axis=2, keepdims=True) - kept
+    return found
+
+
+def _loadings(by_seed: Numbers, size: int) -> Numbers:
+    """Shape (runs, adapted, seeds)."""
+    runs, adapted, seeds, items = by_seed.shape
+    apart = by_seed.mean(axis=3) - by_seed.mean(axis=(2, 3))[:, :, None]
+    between = np.square(apart).sum(axis=2) / (seeds - 1)
+    chance = by_seed - by_seed.mean(axis=2, keepdims=True) - apart[..., None]
+    groups = items // size
+    totals = chance.reshape(runs, adapted, seeds, groups, size).sum(axis=4)
+    within = np.square(totals).sum(axis=(2, 3)) / items**2 * groups / (groups - 1) / (seeds - 1)
+    some = between > _TINY
+    kept = np.where(some, np.maximum(0.0, 1.0 - within / np.where(some, between, 1.0)), 0.0)
+    found: Numbers = apart * np.sqrt(kept / (seeds * (seeds - 1)))[..., None]
+    return found
+
+
+def _draw(seed: int, totals: Numbers, size: int, draws: int) -> Numbers:
+    """Means, shape (draws, arms); `draws` fits into one of the public function's blocks."""
     chance, (groups, arms) = np.random.default_rng(seed), totals.shape
     weights = chance.standard_exponential((draws, groups))
     beside = size * chance.standard_exponential((draws, PSEUDO, 1))
     tosses = chance.integers(0, 2, (draws, PSEUDO, arms))
     sums = weights @ totals + (beside * tosses).sum(axis=1)
-    means = sums / (size * weights.sum(axis=1) + beside.sum(axis=(1, 2)))[:, None]
-    found: Numbers = means.max(axis=1, keepdims=True) - means
+    found: Numbers = sums / (size * weights.sum(axis=1) + beside.sum(axis=(1, 2)))[:, None]
     return found
