@@ -1,0 +1,1 @@
+"""The wire models of the service: what clients send and what they get."""

@@ -1,0 +1,1 @@
+"""The service's inside: model names become ready routes, and answers leave traces."""

@@ -1,0 +1,120 @@
+"""Asks one ready route one question and keeps what came of it.
+
+It does not know HTTP, nor how routes are found.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from rag_adapt.core.protocols import Engine, Retriever
+from rag_adapt.core.trace import Answer, Failure
+from rag_adapt.core.types import Call, Delta, Draft, Message, Passage, Sampling
+from rag_adapt.routes.retrieve import Retrieve
+from rag_adapt.routes.route import Route
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenScore:
+    """One token of an answer."""
+
+    text: str
+    """As it reads alone; part of a character reads as U+FFFD."""
+    logprob: float
+    """Natural logarithm, under the weights that answered, at temperature 1."""
+
+
+class TokenScores(Protocol):
+    """Reads an answer token by token."""
+
+    async def score(self, call: Call, text: str) -> tuple[TokenScore, ...]:
+        """The tokens of `text` as an answer to `call`.
+
+        Raises:
+            NoLogProbsError: the engine gives no log-probabilities.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a client asks, once."""
+
+    input: str
+    """The item: the last user message."""
+    turns: tuple[Message, ...]
+    """What stands before it."""
+    sampling: Sampling
+    repeat: int = 0
+    """Which of the `n` choices this is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """One answer with what it rests on."""
+
+    answer: Answer
+    passages: tuple[Passage, ...]
+    """What retrieval put into the prompt, in that order."""
+
+
+class FailedAnswer(Exception):  # noqa: N818 - a failure with its trace, not a fault
+    """A route gave no answer.
+
+    Args:
+        failure: Why, with the trace so far.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class _Remembered:
+    """A retriever that keeps what it found, for the citations of one question."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._retriever = retriever
+        self.found: tuple[Passage, ...] = ()
+
+    async def search(self, query: str, k: int) -> tuple[Passage, ...]:
+        self.found = await self._retriever.search(query, k)
+        return self.found
+
+
+async def ask(
+    route: Route, question: Question, *, engine: Engine, labels: Sequence[str] = ()
+) -> AsyncGenerator[str | Reply, None]:
+    """Pieces of text as they come, then the whole reply. Closing it cancels the work.
+
+    Raises:
+        FailedAnswer: the route gave no answer.
+    """
+    cited, remembered = _with_memory(route)
+    draft = Draft(
+        item_id="question", input=question.input, turns=question.turns, labels=tuple(labels)
+    )
+    parts = cited.stream(draft, engine=engine, sampling=question.sampling, repeat=question.repeat)
+    async with aclosing(parts):
+        async for part in parts:
+            if isinstance(part, Failure):
+                raise FailedAnswer(part)
+            if isinstance(part, Delta):
+                if part.text:
+                    yield part.text
+            else:
+                found = tuple(passage for one in remembered for passage in one.found)
+                yield Reply(answer=part, passages=found)
+
+
+def _with_memory(route: Route) -> tuple[Route, list[_Remembered]]:
+    """The same route, its spec unchanged, whose searches can be read afterwards."""
+    remembered: list[_Remembered] = []
+    steps = []
+    for step in route.steps:
+        if isinstance(step, Retrieve):
+            remembered.append(_Remembered(step.retriever))
+            step = replace(step, retriever=remembered[-1])
+        steps.append(step)
+    return replace(route, steps=tuple(steps)), remembered
