@@ -51,8 +51,8 @@ def regrets(
     (`rag_adapt.stats.seeds`), and means stay in [0, 1]. The expectation takes the spread between
     seeds as found, which is nearly unbiased; the bound draws it from Student's t, as a few seeds
     show it badly. One draw for both would overstate the expectation twofold with three seeds, or
-    go beyond the bound in up to 13 % of runs (docs/statistics.md). A route with one seed is this very
-    adapter, on new items.
+    go beyond the bound in up to 13 % of runs (docs/statistics.md). A route with one seed is this
+    very adapter, on new items.
 
     Args:
         scores: By route, one score in [0, 1] per item; the same items for all.
