@@ -60,6 +60,18 @@ class Settings(BaseSettings):
     """Seconds that one remote answer may take."""
     concurrency: int = Field(default=64, ge=1, le=512)
     """Questions in flight at once."""
+    serve_body_bytes: int = Field(default=2_000_000, ge=1_000)
+    """Bytes that a JSON body sent to the service may have."""
+    serve_upload_bytes: int = Field(default=100_000_000, ge=1_000)
+    """Bytes that an upload may have."""
+    serve_body_seconds: float = Field(default=30.0, gt=0)
+    """Seconds within which a body must have arrived."""
+    serve_rate: float = Field(default=100.0, gt=0)
+    """Requests per second and API key, on average."""
+    serve_burst: int = Field(default=200, ge=1)
+    """Requests of one API key at once after a pause."""
+    serve_concurrency: int = Field(default=128, ge=1)
+    """Requests inside the service at once, all clients together."""
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,109 @@
+"""Which scope an operation needs: read from the app's own routes, before any of them runs.
+
+It does not know who is calling.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from fastapi import FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import Mount, compile_path
+
+from rag_adapt.keys.key import SCOPES, Scope
+
+Need = Literal["none", "chat", "bench", "admin"]
+"""What `openapi_extra={"x-scope": ...}` of an operation may say; `none` is open to everybody."""
+FIELD: Final = "x-scope"
+UNMATCHED: Final = "unmatched"
+"""Stands for the path of what leads nowhere, so that paths from outside become no label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """What a request leads to."""
+
+    path: str
+    """The route's template, such as `/v1/traces/{id}`; or `unmatched`."""
+    need: Need
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    operation: Operation
+    pattern: re.Pattern[str]
+    methods: frozenset[str] | None
+    """None: all of them."""
+
+
+class Operations:
+    """All operations of an app, looked up by method and path in the router's own order.
+
+    An operation that declares no scope needs `admin`. A path that leads nowhere, or exists for
+    other methods only, needs any key: it ends in 404 or 405. Where the app has a route whose
+    paths cannot be told, everything unmatched needs `admin`.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._seen = -1
+        self._entries: tuple[_Entry, ...] = ()
+        self._lost: Need = "admin"
+
+    def find(self, scope: Mapping[str, Any]) -> Operation:
+        """The operation of an ASGI HTTP scope."""
+        self._refresh()
+        method, path = scope["method"], route_path(scope)
+        partial = None
+        for entry in self._entries:
+            if entry.pattern.match(path) is None:
+                continue
+            if entry.methods is None or method in entry.methods:
+                return entry.operation
+            partial = partial or Operation(path=entry.operation.path, need=SCOPES[0])
+        return partial or Operation(path=UNMATCHED, need=self._lost)
+
+    def all(self) -> tuple[Operation, ...]:
+        """Every operation, in the router's order."""
+        self._refresh()
+        return tuple(entry.operation for entry in self._entries)
+
+    def _refresh(self) -> None:
+        if self._seen == len(self._app.router.routes):
+            return
+        contexts = list(iter_route_contexts(self._app.router.routes))
+        self._entries = tuple(entry for context in contexts for entry in _entries(context))
+        self._lost = "admin" if any(not context.path for context in contexts) else SCOPES[0]
+        self._seen = len(self._app.router.routes)
+
+
+def route_path(scope: Mapping[str, Any]) -> str:
+    """The path that the router will match: without the prefix of a server in front."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+def _entries(context: RouteContext) -> Iterator[_Entry]:
+    if not context.path:
+        return
+    paths = [context.path]
+    if isinstance(context.original_route, Mount):
+        paths.append(context.path.rstrip("/") + "/{rest:path}")
+    methods = frozenset(context.methods) if context.methods else None
+    declared = getattr(context, "openapi_extra", None) or {}
+    operation = Operation(path=context.path, need=_need(declared.get(FIELD)))
+    for path in paths:
+        yield _Entry(operation=operation, pattern=compile_path(path)[0], methods=methods)
+
+
+def _need(declared: object) -> Need:
+    if declared == "none":
+        return "none"
+    return next((scope for scope in SCOPES if scope == declared), SCOPES[-1])
+
+
+def satisfies(scope: Scope, need: Need) -> bool:
+    """Whether a key of this scope may do what needs `need`."""
+    return need == "none" or SCOPES.index(scope) >= SCOPES.index(need)
