@@ -6,6 +6,7 @@ It does not know commands or how anything is shown.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError, PlanError
 from rag_adapt.core.protocols import Adapters, Engine, Progress, Silent
 from rag_adapt.core.trace import Answer, Failure
-from rag_adapt.core.types import AdapterRef, Draft, Passage
+from rag_adapt.core.types import AdapterRef, Draft, Item, Passage
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.models.resolve import resolve_model
 from rag_adapt.settings import Settings
@@ -95,7 +96,7 @@ class Services:
             engine=self.engine,
             adapters=self.adapters,
             embedder=self.embedder,
-            index=lambda skill, plan, progress: _index(self, skill, plan, progress),
+            index=partial(_index, self.settings, self.embedder),
             train=self.train,
             prove=self.prove,
             guard=self.guard or unguarded,
@@ -351,17 +352,40 @@ def documents(settings: Settings, skill: Skill) -> tuple[Passage, ...]:
     return () if skill.corpus is None else read_documents(skill.corpus)
 
 
-def _index(live: Services, skill: Skill, plan: "Plan", progress: Progress) -> "Indexed":
+def training_passages(
+    settings: Settings, skill: Skill, items: Sequence[Item], *, seed: int, progress: Progress
+) -> dict[str, tuple[Passage, ...]]:
+    """What training items and dev items are shown where `rag+lora` is trained; indexes first.
+
+    Raises:
+        AdapterError: the skill has no documents, or no template that shows passages.
+        CollectionError: its corpus holds nothing that can be read.
+    """
+    from rag_adapt.bench import context_rows
+    from rag_adapt.bench.plan import Plan
+
+    context_rows.needs_documents(skill)
+    mode = settings.retriever or settings.search_mode
+    asked = Plan(skills=(skill,), arms=("rag+lora",), top_k=settings.top_k, search_mode=mode)
+    search = _index(settings, embedder(settings), skill, asked, progress).search
+    return asyncio.run(
+        context_rows.training_passages(skill, items, search, seed=seed, progress=progress)
+    )
+
+
+def _index(
+    settings: Settings, embedder: "Embedder", skill: Skill, plan: "Plan", progress: Progress
+) -> "Indexed":
     from rag_adapt.bench.indexing import index_skill
     from rag_adapt.retrieval.langchain_retriever import load_retriever
 
-    named = live.settings.retriever
+    named = settings.retriever
     return index_skill(
         skill,
         plan,
-        indexes=live.settings.indexes,
-        embedder=live.embedder,
-        mode=live.settings.search_mode,
+        indexes=settings.indexes,
+        embedder=embedder,
+        mode=settings.search_mode,
         retriever=None if named is None else load_retriever(named),
         progress=progress,
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag_adapt.adapters.plan import Base, TrainPlan
     from rag_adapt.adapters.store import AdapterStore
     from rag_adapt.core.protocols import Progress
+    from rag_adapt.core.types import Item
     from rag_adapt.settings import Settings
     from rag_adapt.skills.skill import Skill
 
@@ -41,6 +42,9 @@ def train(
     corpus_rows: Annotated[
         int | None, typer.Option(min=1, help="Rows made from documents, at most; default all.")
     ] = None,
+    with_context: Annotated[
+        bool, typer.Option("--context", help="Train with retrieved passages, for rag+lora.")
+    ] = False,
     rank: Annotated[int, typer.Option(help="1, 2, 4, 8, 16, 32 or 64.")] = 8,
     lr: Annotated[float, typer.Option(help="Constant learning rate.")] = 5e-4,
     general_share: Annotated[
@@ -77,25 +81,23 @@ def train(
 
     settings = settings_of(context, model=model, device=device)
     found = find_skill(skill, settings.home)
-    plan = _plan(
-        found,
-        settings,
-        count=examples,
-        source=source,
-        corpus_limit=corpus_rows,
-        name=name,
-        rank=rank,
-        learning_rate=lr,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        gradient_checkpointing=gradient_checkpointing,
+    wanted = _Wanted(
+        count=examples, source=source, corpus_limit=corpus_rows, context=with_context, seed=seed
     )
+    knobs = {
+        "name": name,
+        "rank": rank,
+        "learning_rate": lr,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "gradient_checkpointing": gradient_checkpointing,
+    }
     work = _Work(
         settings=settings, skill=found, four_bit=four_bit, memory_check=memory_check, json=json
     )
     try:
         with bars() as progress:
+            plan = _plan(found, settings, wanted, progress, **knobs)
             card = work.train(plan, general_share, budget if sweep else None, progress)
     except KeyboardInterrupt:
         typer.echo(
@@ -112,21 +114,29 @@ def train(
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What an adapter shall learn from."""
+
+    count: int | None
+    """Training items; None is all."""
+    source: LearnedFrom
+    corpus_limit: int | None
+    context: bool
+    seed: int
+
+
 def _plan(
-    skill: "Skill",
-    settings: "Settings",
-    *,
-    count: int | None,
-    source: LearnedFrom,
-    corpus_limit: int | None,
-    seed: int,
-    **knobs: Any,
+    skill: "Skill", settings: "Settings", wanted: _Wanted, progress: "Progress", **knobs: Any
 ) -> "TrainPlan":
     from rag_adapt.adapters.examples import pick
     from rag_adapt.adapters.plan import plan_for
 
-    items = () if source == "corpus" else pick(skill.items_of("train"), count, seed=seed)
-    if source == "examples":
+    seed = wanted.seed
+    items = pick(skill.items_of("train"), wanted.count, seed=seed)
+    if wanted.context:
+        return _with_context(skill, settings, items, wanted, progress, **knobs)
+    if wanted.source == "examples":
         return plan_for(skill, items, seed=seed, **knobs)
     from rag_adapt.adapters.from_corpus import corpus_rows
     from rag_adapt.wiring import documents
@@ -137,8 +147,35 @@ def _plan(
             f"skill {skill.name!r} has no documents to learn from",
             hint="Put .md or .txt files into its folder `corpus/`, or use --from examples.",
         )
-    made = corpus_rows(skill, read, limit=corpus_limit, seed=seed)
-    return plan_for(skill, items, seed=seed, extra=made.rows, learned_from=source, **knobs)
+    made = corpus_rows(skill, read, limit=wanted.corpus_limit, seed=seed)
+    if wanted.source == "corpus":
+        items = ()
+    return plan_for(skill, items, seed=seed, extra=made.rows, learned_from=wanted.source, **knobs)
+
+
+def _with_context(
+    skill: "Skill",
+    settings: "Settings",
+    items: "Sequence[Item]",
+    wanted: _Wanted,
+    progress: "Progress",
+    **knobs: Any,
+) -> "TrainPlan":
+    """The plan of the adapter that a benchmark's `rag+lora` would train from these items."""
+    from rag_adapt.adapters.plan import plan_for
+    from rag_adapt.wiring import training_passages
+
+    if wanted.source != "examples":
+        raise AdapterError(
+            f"--context was given with --from {wanted.source}: rows made from documents carry no "
+            "retrieved passages",
+            hint="Leave out one of the two.",
+        )
+    suffix = "-context"
+    knobs["name"] = knobs["name"] or f"{skill.name[: 48 - len(suffix)]}{suffix}"
+    plan_for(skill, items, seed=wanted.seed, **knobs)  # bad knobs are refused before indexing
+    passages = training_passages(settings, skill, items, seed=wanted.seed, progress=progress)
+    return plan_for(skill, items, seed=wanted.seed, passages=passages, **knobs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +271,18 @@ def list_(context: typer.Context, json: Json = False) -> None:
     if json:
         print_json([card.model_dump(mode="json") for card in cards])
         return
-    columns = ("", "version", "skill", "base", "examples", "rank", "bits/token", "MB", "created")
+    columns = (
+        "",
+        "version",
+        "skill",
+        "base",
+        "examples",
+        "context",
+        "rank",
+        "bits/token",
+        "MB",
+        "created",
+    )
     rows = [_row(card, current=store.current(card.name) == card.version) for card in cards]
     print_table(columns, rows)
     for version in store.broken():
@@ -301,6 +349,7 @@ def _row(card: "Card", *, current: bool) -> tuple[str, ...]:
         card.skill,
         card.base_model,
         str(card.examples),
+        "yes" if card.with_context else "-",
         str(card.settings.rank),
         _bits(card),
         f"{card.size_bytes / 1e6:.1f}",

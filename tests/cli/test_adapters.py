@@ -65,7 +65,7 @@ def test_the_continuous_figure_is_printed_before_all_others(
     assert run(["adapters", "train", str(skill), "--gradient-checkpointing"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "held-out bits/token" in lines[3]
-    assert "at step 1" in lines[4]
+    assert "at step 2" in lines[4]
     assert "settings.gradient_checkpointing" in "".join(lines)
 
 
@@ -122,6 +122,59 @@ def test_without_documents_there_is_nothing_to_learn_from_them(
     skill = write_skill(own_folder / "colours", corpus=False)
     assert run(["adapters", "train", str(skill), "--from", "corpus"]) == 2
     assert "has no documents to learn from" in capsys.readouterr().err
+
+
+def test_an_adapter_is_trained_with_retrieved_passages_and_says_so(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    assert run(["adapters", "train", str(skill), "--context"]) == 0
+    printed = capsys.readouterr()
+    assert "colours-context@" in printed.out
+    assert "context: 8/8" in printed.err  # six training items and two dev items
+    assert run(["adapters", "show", "colours-context", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["with_context"] is True
+    assert run(["adapters", "train", str(skill)]) == 0
+    capsys.readouterr()
+    assert run(["adapters", "list"]) == 0
+    marks = {
+        line.split("@")[0].split()[-1]: " yes " in line
+        for line in capsys.readouterr().out.splitlines()
+        if "@" in line
+    }
+    assert marks == {"colours-context": True, "colours": False}
+
+
+def test_the_route_with_retrieval_answers_with_the_adapter_that_was_trained_for_it(
+    own_folder: Path, model: Path, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours")
+    assert run(["adapters", "train", str(skill), "--context", "--json"]) == 0
+    version = json.loads(capsys.readouterr().out)["version"]
+    asked = ["answer", "Thing number 1?", "--skill", str(skill), "--route", "rag+lora", "--trace"]
+    assert run(asked) == 0
+    assert version in capsys.readouterr().out
+    assert run(["adapters", "list", "--json"]) == 0
+    assert [card["version"] for card in json.loads(capsys.readouterr().out)] == [version]
+
+
+@pytest.mark.parametrize(
+    ("options", "corpus", "named"),
+    [
+        pytest.param([], False, "has no corpus", id="nothing to retrieve"),
+        pytest.param(["--from", "both"], True, "--context was given with --from both", id="both"),
+        pytest.param(["--rank", "5"], True, "rank 5", id="a bad knob"),
+    ],
+)
+def test_context_that_cannot_be_had_is_refused_before_anything_is_indexed(
+    own_folder: Path, model: Path, options: list[str], corpus: bool, named: str, capsys: Captured
+) -> None:
+    skill = write_skill(own_folder / "colours", corpus=corpus)
+    assert run(["adapters", "train", str(skill), "--context", *options]) == 2
+    printed = capsys.readouterr().err
+    assert named in printed
+    assert "try:" in printed
+    assert not (own_folder / "indexes").exists()
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(
