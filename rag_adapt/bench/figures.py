@@ -177,6 +177,42 @@ class ArmReport(_Model):
     collection: CollectionFigures | None = None
 
 
+class TagCount(_Model):
+    """One tag's share of what a contrast fixed and broke; described, not tested."""
+
+    tag: str
+    n: int
+    """Items with the tag that both arms answered."""
+    delta: float
+    """Mean score of b minus a on them."""
+    fixed: int
+    broken: int
+
+
+class Retrieved(_Model):
+    """What retrieval found for an arm, and what that did to its answers."""
+
+    skill: str
+    arm: str
+    n: int
+    """Scored items that name gold spans."""
+    hits: int
+    """Of them, those with a gold span whole in a passage that was sent."""
+    hit_rate: float
+    ci_low: float
+    ci_high: float
+    score_hit: Subset | None
+    score_missed: Subset | None
+    against: str | None = None
+    """The arm without passages that rescue and harm are counted against; null without one."""
+    wrong_without: int = 0
+    rescued: int = 0
+    """Of those wrong without passages, the ones right with them (mean score of at least 0.5)."""
+    right_without: int = 0
+    harmed: int = 0
+    """Of those right without passages, the ones wrong with them."""
+
+
 class Pair(_Model):
     """What a run allows one to say about two arms: one declared contrast."""
 
@@ -208,6 +244,8 @@ class Pair(_Model):
     """Lower bound if every failure of b counted 0 and every failure of a 1; null without."""
     worst_high: float | None = None
     """Upper bound in the opposite case."""
+    by_tag: tuple[TagCount, ...] = ()
+    """Tags of at least five items of which some turned."""
 
 
 class Choice(_Model):
@@ -305,6 +343,7 @@ class Report(_Model):
     interactions: tuple[Interaction, ...] = ()
     leaks: tuple[Leaks, ...] = ()
     readouts: tuple[ReadOut, ...] = ()
+    retrieved: tuple[Retrieved, ...] = ()
 
 
 def schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final
 from rag_adapt.bench.adapting import Lessons, adapt
 from rag_adapt.bench.arms import ARMS, Lesson, Parts, Search, prompt_route, rag_route
 from rag_adapt.bench.figures import AdapterFigures, CollectionFigures, Given, Leaks
+from rag_adapt.bench.gold import gold_passages
 from rag_adapt.bench.leaks import Firewall, find_leaks
 from rag_adapt.bench.optimise import optimise
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items, other_inputs
@@ -86,10 +87,10 @@ def prepare(
     )
     parts = _parts(skill, firewall, learn, tools, search)
     judge = _judge(skill, plan, firewall, fold)
-    tuned = {}
+    tuned: dict[str, Tuned] = {}
     for name in _tunable(plan, parts):
-        chosen = _tune(name, skill, parts, judge, plan, tools, learn, concurrency, progress)
-        tuned[name] = runner.run(chosen)
+        tuning = _tune(name, skill, parts, judge, plan, tools, learn, concurrency, progress)
+        tuned[name] = runner.run(tuning)
     parts = replace(parts, setups={name: one.setup for name, one in tuned.items()})
     covered = all(item.id in gold for item in firewall.items)
     reasons = _reasons(plan, parts, lessons, covered=covered)
@@ -272,18 +273,3 @@ def _judge(skill: Skill, plan: Plan, firewall: Firewall, fold: int | None) -> Ju
         fold=fold,
         leaked=firewall.leaked,
     )
-
-
-def gold_passages(item: Item, documents: Sequence[Passage]) -> tuple[Passage, ...]:
-    """The paragraphs (between blank lines) in which the item's gold spans stand, each once."""
-    texts = {document.document: document.text for document in documents}
-    found: dict[tuple[str, int, int], Passage] = {}
-    for span in item.gold:
-        text = texts.get(span.document, "")
-        start = text.rfind("\n\n", 0, span.start) + 2 if "\n\n" in text[: span.start] else 0
-        after = text.find("\n\n", span.end)
-        end = len(text) if after < 0 else after
-        found[(span.document, start, end)] = Passage(
-            document=span.document, start=start, end=end, text=text[start:end]
-        )
-    return tuple(found.values())

@@ -22,9 +22,11 @@ from rag_adapt.bench.figures import (
     ReadOut,
     Recommendation,
     Report,
+    Retrieved,
     Subset,
 )
 from rag_adapt.bench.recommend import Evidence, recommend
+from rag_adapt.bench.retrieved import by_tag, retrieved
 from rag_adapt.bench.store import AnswerRow
 from rag_adapt.bench.tally import Tally, mean, tally
 from rag_adapt.bench.verdict import contrast, interactions, pairs
@@ -91,6 +93,7 @@ def build_report(
         interactions=tuple(one for part in parts for one in part.interactions),
         leaks=tuple(extras.leaks.values()),
         readouts=tuple(extras.readouts.values()),
+        retrieved=tuple(one for part in parts for one in part.retrieved),
     )
 
 
@@ -107,6 +110,7 @@ class _Part:
     pairs: tuple[Pair, ...]
     recommendation: Recommendation
     interactions: tuple[Interaction, ...]
+    retrieved: tuple[Retrieved, ...]
 
 
 def _skill(
@@ -133,9 +137,10 @@ def _skill(
     )
     return _Part(
         arms=tuple(arms),
-        pairs=found,
+        pairs=tuple(p.model_copy(update={"by_tag": by_tag(p, scored)}) for p in found),
         recommendation=recommend(evidence),
         interactions=interactions(skill, scored),
+        retrieved=retrieved(skill, scored),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rag_adapt.bench.gold import gold_found
 from rag_adapt.bench.likelihood import bits_of_labels
 from rag_adapt.bench.store import AnswerRow, RowKey, RunWriter
 from rag_adapt.core.protocols import Engine, Progress, Scorer
@@ -79,6 +80,8 @@ class Judge:
             train_seed=question.train_seed,
             fold=self.fold,
             leaked=item.id in self.leaked,
+            tags=item.tags,
+            gold_found=gold_found(item, result.trace),
             trace=result.trace.as_json(),
         )
         if isinstance(result, Failure):

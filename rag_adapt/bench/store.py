@@ -71,6 +71,10 @@ class AnswerRow(BaseModel):
     """Which fold the item was tested in, under cross-fitting."""
     leaked: bool = False
     """Whether the leak firewall met the item's input elsewhere."""
+    tags: tuple[str, ...] = ()
+    """Of the item."""
+    gold_found: bool | None = None
+    """Whether a passage in the prompt holds a gold span; null without gold spans or passages."""
     choice: dict[str, float] | None = None
     """Bits per byte of every label under the same messages; the lowest is the model's choice."""
     trace: dict[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rag_adapt.bench.figures import AdapterFigures, ArmReport, Given, Pair, Report
+from rag_adapt.bench.figures import AdapterFigures, ArmReport, Given, Pair, Report, Retrieved
 
 COLUMNS: Final = (
     "arm",
@@ -107,8 +107,9 @@ def _pair(pair: Pair) -> tuple[str, ...]:
 
 
 def _findings(skill: str, report: Report) -> list[str]:
-    """Interactions, leaks and the read-out, a line each."""
-    lines = [one.sentence for one in report.interactions if one.skill == skill]
+    """Retrieval, interactions, leaks and the read-out, a line each."""
+    lines = [retrieval_line(one) for one in report.retrieved if one.skill == skill]
+    lines += [one.sentence for one in report.interactions if one.skill == skill]
     for leaks in report.leaks:
         if leaks.skill == skill and leaks.found:
             met = len({leak.item for leak in leaks.found})
@@ -117,6 +118,23 @@ def _findings(skill: str, report: Report) -> list[str]:
                 "without them stand in report.json under `clean`"
             )
     return lines + [one.sentence for one in report.readouts if one.skill == skill]
+
+
+def retrieval_line(found: Retrieved) -> str:
+    """What an arm's passages held, and what that did to its answers."""
+    line = (
+        f"{found.arm}, passages: the gold span is there for {found.hits} of {found.n} items "
+        f"({percent(found.hit_rate)} %)"
+    )
+    for subset, when in ((found.score_hit, "there"), (found.score_missed, "missing")):
+        if subset is not None:
+            line += f", score {percent(subset.score)} % where it is {when}"
+    if found.against is not None:
+        line += (
+            f"; against {found.against} it rescued {found.rescued} of {found.wrong_without} wrong "
+            f"items and harmed {found.harmed} of {found.right_without} right ones"
+        )
+    return line
 
 
 def _row(arm: ArmReport) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ class Tally:
     """Of the items that were tested under cross-fitting."""
     leaked: set[str] = field(default_factory=set)
     """Items whose input the leak firewall met elsewhere."""
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    gold_found: dict[str, bool] = field(default_factory=dict)
+    """Of the items for which it is known: whether a gold span stood in the prompt."""
     failed: dict[str, str] = field(default_factory=dict)
     """Items with a failure, and their cluster."""
     others: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -60,12 +63,20 @@ class Tally:
         if row.score is None:
             self.unscored += 1
             return
-        self.scores.setdefault(row.item, {}).setdefault(row.train_seed, []).append(row.score)
+        self._count(row, row.score)
+
+    def _count(self, row: AnswerRow, score: float) -> None:
+        """Note a scored answer, and what is known of its item."""
+        self.scores.setdefault(row.item, {}).setdefault(row.train_seed, []).append(score)
         self.clusters[row.item] = row.cluster
         if row.fold is not None:
             self.folds[row.item] = row.fold
         if row.leaked:
             self.leaked.add(row.item)
+        if row.tags:
+            self.tags[row.item] = row.tags
+        if row.gold_found is not None:
+            self.gold_found[row.item] = row.gold_found
 
     def means(self, seed: int | None = None) -> dict[str, float]:
         """By item, the mean over repeats, then over training seeds; or of one seed alone."""

@@ -23,7 +23,9 @@ from rag_adapt.bench.figures import (
     ReadOut,
     Recommendation,
     Report,
+    Retrieved,
     Subset,
+    TagCount,
 )
 from rag_adapt.bench.store import AnswerRow
 from rag_adapt.stats.intervals import mean_estimate, paired_difference
@@ -90,6 +92,7 @@ def report(skills: Sequence[str] = tuple(RATES), n: int = 60) -> tuple[Report, l
         interactions=tuple(map(_interaction, skills)),
         leaks=tuple(map(_leaks, skills)),
         readouts=tuple(map(_readout, skills)),
+        retrieved=tuple(map(_retrieved, skills)),
     )
     return whole, [one for skill in skills for one in rows[skill]]
 
@@ -272,6 +275,10 @@ def _pair(skill: str, a: str, b: str, rows: Sequence[AnswerRow]) -> Pair:
         p_holm=0.0024 if verdict in ("better", "worse") else 0.42,
         mde=0.19,
         verdict=verdict,  # type: ignore[arg-type]
+        by_tag=(
+            TagCount(tag="by van", n=20, delta=0.25, fixed=7, broken=2),
+            TagCount(tag="<b>by boat</b>", n=9, delta=-0.1, fixed=1, broken=2),
+        ),
         worst_low=found.low - 0.02 if a == "rag" or b == "rag" else None,
         worst_high=found.high + 0.02 if a == "rag" or b == "rag" else None,
     )
@@ -328,4 +335,23 @@ def _readout(skill: str) -> ReadOut:
         depth="absent",
         sentence="Neither prompts nor ten examples bring it out.",
         figures={"bare score": 0.02, "best prompt score": 0.08, "bits after 50 examples": None},
+    )
+
+
+def _retrieved(skill: str) -> Retrieved:
+    return Retrieved(
+        skill=skill,
+        arm="rag",
+        n=60,
+        hits=44,
+        hit_rate=44 / 60,
+        ci_low=0.61,
+        ci_high=0.83,
+        score_hit=Subset(n=44, score=0.82, ci_low=0.69, ci_high=0.9),
+        score_missed=Subset(n=16, score=0.12, ci_low=0.03, ci_high=0.36),
+        against="prompt",
+        wrong_without=50,
+        rescued=31,
+        right_without=10,
+        harmed=2,
     )

@@ -24,6 +24,7 @@ HEADINGS = [
     "Score against cost",
     "Fixed and broken items",
     "Mixed-up labels",
+    "Retrieval and score",
     "Learning",
     "Latency",
     "Control arms",
@@ -52,6 +53,13 @@ def test_every_sentence_comes_before_any_section(page: str) -> None:
     first_section = page.index('id="skill-1"')
     assert page[main:first_section].count('class="sentence"') == 4
     assert page.index('class="answer"') < page.index("<h3>")
+
+
+def test_retrieval_says_hits_rescue_and_harm_and_tags_are_text(page: str) -> None:
+    assert "31 of 50" in page
+    assert "2 of 10" in page
+    assert "&lt;b&gt;by boat&lt;/b&gt;" in page
+    assert "<b>by boat</b>" not in page
 
 
 def test_sections_stand_in_their_order_and_all_are_there(page: str) -> None:
@@ -103,7 +111,7 @@ def test_what_a_recommendation_holds_for_keeps_the_hash_of_a_named_part() -> Non
 
 def test_every_chart_has_title_sentence_data_and_names_no_address(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, flags=re.S)
-    assert len(figures) == 4 * 5 + 4
+    assert len(figures) == 4 * 6 + 4
     for figure in figures:
         assert re.search(r"<h4>[^<]+</h4><p>[^<]{30,}</p>", figure)
         assert 'href="data:text/csv' in figure

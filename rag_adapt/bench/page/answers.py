@@ -21,10 +21,12 @@ from rag_adapt.bench.page.markup import (
     text_columns,
 )
 from rag_adapt.bench.page.subject import Subject
-from rag_adapt.bench.page.wording import part, plural
+from rag_adapt.bench.page.wording import part, plural, points
 
 MIX_UPS = 10
 """Most frequent mix-ups that are listed per arm."""
+MOST_TAGS = 12
+"""Tags that are listed per contrast."""
 
 
 def fixed_and_broken(subject: Subject) -> Html | None:
@@ -50,7 +52,22 @@ def _pair(turns: Turns) -> Html:
         summary,
         _items("Fixed", turns.fixed, turns.fixed_items, turns),
         _items("Broken", turns.broken, turns.broken_items, turns),
+        _tags(turns),
     )
+
+
+def _tags(turns: Turns) -> Html | None:
+    counted = turns.pair.by_tag[:MOST_TAGS]
+    if not counted:
+        return None
+    caption = "By tag, those with the most turned items first; described, not tested"
+    if len(turns.pair.by_tag) > len(counted):
+        caption += f" ({len(counted)} of {len(turns.pair.by_tag)} are shown)"
+    columns = (*text_columns("tag"), *number_columns("items", "points", "fixed", "broken"))
+    rows: list[tuple[Child, ...]] = [
+        (foreign(one.tag), one.n, points(one.delta), one.fixed, one.broken) for one in counted
+    ]
+    return table(caption, columns, rows)
 
 
 def _items(title: str, count: int, items: Sequence[Turned], turns: Turns) -> Html | None:

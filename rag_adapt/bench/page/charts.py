@@ -93,12 +93,39 @@ def scores(arms: Sequence[ArmReport]) -> Spec:
     order = [*routes, *([" "] if routes and controls else []), *controls]
     y = alt.Y("arm:N", title=None, scale=alt.Scale(domain=order))
     x = alt.X("low:Q", title="score %, 95 % interval", scale=alt.Scale(domain=[0, 100]))
+    return _sized(_intervals(rows, x, y), len(order))
+
+
+def _intervals(rows: Sequence[Row], x: Any, y: Any) -> Any:
+    """A point and its interval per row, hollow where its kind is `control`."""
+    import altair as alt
+
     base = _data(rows).encode(y=y, color=_kind_colour())
     bar = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q")
     point = base.mark_point(size=85, strokeWidth=2, opacity=1).encode(
         x=alt.X("score:Q"), fill=_kind_fill(), tooltip=_tips("arm", "score", "low", "high", "items")
     )
-    return _sized(alt.layer(bar, point), len(order))
+    return alt.layer(bar, point)
+
+
+def found(rows: Sequence[Row]) -> Spec:
+    """Score where the evidence was found (filled) and where it was missed (hollow)."""
+    import altair as alt
+
+    drawn = [
+        {
+            "arm": f"{row['arm']}, {row['evidence']}",
+            "kind": "control" if row["missed"] else "route",
+            "score": _percent(row["score"]),
+            "low": _percent(row["ci_low"]),
+            "high": _percent(row["ci_high"]),
+            "items": row["n"],
+        }
+        for row in rows
+    ]
+    y = alt.Y("arm:N", title=None, scale=alt.Scale(domain=[row["arm"] for row in drawn]))
+    x = alt.X("low:Q", title="score %, 95 % interval", scale=alt.Scale(domain=[0, 100]))
+    return _sized(_intervals(drawn, x, y), len(drawn))
 
 
 def differences(pairs: Sequence[Pair]) -> Spec:

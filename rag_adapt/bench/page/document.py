@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rag_adapt.bench.figures import Report
-from rag_adapt.bench.page import answers, scores, training, verdicts
+from rag_adapt.bench.page import answers, retrieval, scores, training, verdicts
 from rag_adapt.bench.page.charts import CONFIG
 from rag_adapt.bench.page.evidence import Evidence, Rows, gather
 from rag_adapt.bench.page.markup import Html, el, json_text
@@ -28,6 +28,7 @@ SECTIONS: Final = (
     scores.costs,
     answers.fixed_and_broken,
     answers.confusion,
+    retrieval.retrieval,
     training.learning,
     scores.latency,
     scores.controls,

@@ -17,6 +17,7 @@ from rag_adapt.bench.figures import (
     ReadOut,
     Recommendation,
     Report,
+    Retrieved,
 )
 from rag_adapt.bench.page.evidence import Confusion, Evidence, Turns
 
@@ -35,6 +36,7 @@ class Subject:
     interactions: tuple[Interaction, ...]
     leaks: Leaks | None
     readout: ReadOut | None
+    retrieved: tuple[Retrieved, ...]
     turns: tuple[Turns, ...]
     confusions: tuple[Confusion, ...]
 
@@ -96,6 +98,7 @@ def _subject(number: int, skill: str, report: Report, evidence: Evidence) -> Sub
         interactions=tuple(one for one in report.interactions if one.skill == skill),
         leaks=next((one for one in report.leaks if one.skill == skill), None),
         readout=next((one for one in report.readouts if one.skill == skill), None),
+        retrieved=tuple(one for one in report.retrieved if one.skill == skill),
         turns=evidence.turns.get(skill, ()),
         confusions=evidence.confusions.get(skill, ()),
     )
