@@ -11,8 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from rag_adapt import __version__
-from rag_adapt.cli import adapters, answer, bench, index, keys, models, runs, skills
-from rag_adapt.cli.console import Context, print_error
+from rag_adapt.cli import adapters, answer, bench, index, keys, models, runs, serve, skills
+from rag_adapt.cli.console import (
+    Context,
+    print_error,
+    print_exit_code,
+    progress_for_programs,
+)
 from rag_adapt.core.errors import RagAdaptError, SettingsError, StorageError, UserError
 from rag_adapt.models.threads import wait_passively
 
@@ -31,6 +36,7 @@ app.add_typer(adapters.app, name="adapters")
 app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
+app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
 
 
@@ -45,6 +51,9 @@ def root(
     context: typer.Context,
     home: Annotated[str | None, typer.Option(help="Where state lives; default .rag-adapt.")] = None,
     debug: Annotated[bool, typer.Option(help="Show tracebacks.")] = False,
+    progress_json: Annotated[
+        bool, typer.Option("--progress-json", help="Progress as JSON lines, for programs.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -53,12 +62,15 @@ def root(
     ] = False,
 ) -> None:
     """Keep what stands before the command; each command reads the settings when it runs."""
+    progress_for_programs(progress_json)
     context.obj = Context(home=home)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 our fault, 2 the user can mend it, 130 interrupted."""
-    raise SystemExit(run(sys.argv[1:] if arguments is None else arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    print_exit_code(code)
+    raise SystemExit(code)
 
 
 def run(arguments: list[str]) -> int:

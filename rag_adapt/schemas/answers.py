@@ -3,7 +3,9 @@
 It does not know how an answer came about.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from rag_adapt.schemas.wire import Wire
 
@@ -63,8 +65,8 @@ class TokenLogProb(Wire):
     logprob: float
     """Natural logarithm."""
     bytes: list[int] | None = None
-    top_logprobs: list[Any] = []
-    """Always empty."""
+    top_logprobs: tuple[()] = ()
+    """Always empty: alternatives are not given."""
 
 
 class ChatLogProbs(Wire):
@@ -104,15 +106,29 @@ class ChatResponse(Wire):
     rag_adapt: Extension
 
 
-class ChatDelta(Wire):
+class Sparse(Wire):
+    """Part of a chunk: what it does not say is left out, as clients expect."""
+
+    always: ClassVar[frozenset[str]] = frozenset()
+    """Fields that stay though they are null."""
+
+    @model_serializer(mode="wrap")
+    def _said(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = plain(self)
+        return {k: v for k, v in fields.items() if v is not None or k in self.always}
+
+
+class ChatDelta(Sparse):
     """What a chunk adds to a message."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
 
 
-class ChatChunkChoice(Wire):
+class ChatChunkChoice(Sparse):
     """What a chunk adds to one choice."""
+
+    always = frozenset({"finish_reason"})
 
     index: int
     delta: ChatDelta
@@ -120,7 +136,7 @@ class ChatChunkChoice(Wire):
     logprobs: ChatLogProbs | None = None
 
 
-class ChatChunk(Wire):
+class ChatChunk(Sparse):
     """One event of a stream."""
 
     id: str

@@ -94,7 +94,9 @@ class TraceBook:
             answers = [_without_tokens(answer) for answer in trace.answers]
             body = json.dumps({**fields, "answers": answers}, ensure_ascii=False).encode()
         with transaction(self._db):
-            made = self._db.execute("INSERT INTO traces (id, body) VALUES (?, ?)", (trace.id, body))
+            made = self._db.execute(
+                "INSERT OR REPLACE INTO traces (id, body) VALUES (?, ?)", (trace.id, body)
+            )
             oldest = (made.lastrowid or 0) - self._keep
             self._db.execute("DELETE FROM traces WHERE number <= ?", (oldest,))
 

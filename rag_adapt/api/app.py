@@ -1,0 +1,91 @@
+"""The HTTP application: which endpoints there are, and what happens at start and end.
+
+It does not know settings or engines; the service is handed in.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+
+from rag_adapt import __version__
+from rag_adapt.api import catalog, chat, completions, problems, security
+from rag_adapt.api.limits import Limits
+from rag_adapt.core.errors import RagAdaptError
+from rag_adapt.keys.store import KeyStore
+from rag_adapt.serving.service import Service
+
+log = logging.getLogger("rag_adapt.api")
+
+DESCRIPTION: Final = """Serves the routes that benchmarks compare behind OpenAI's endpoints.
+
+`model` names a route of a skill: `route:prompt/SKILL`, `route:rag/SKILL`, `route:lora/SKILL`,
+`route:rag+lora/SKILL`, `route:auto/SKILL`; or the engine's own model. Answers carry a field
+`rag_adapt` that says which route, setup and adapter answered and which passages they read. Errors
+are problem documents (RFC 9457)."""
+TAGS: Final = [
+    {"name": "answers", "description": "Ask a route or the plain model."},
+    {"name": "catalog", "description": "What there is, and whether it is ready."},
+]
+
+
+def create_app(
+    service: Service,
+    *,
+    keys: KeyStore,
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    on_ready: Callable[[], None] | None = None,
+    on_end: Callable[[], Awaitable[None]] | None = None,
+) -> FastAPI:
+    """The application around a service.
+
+    Args:
+        service: What the endpoints ask; its model is loaded while the server already listens.
+        keys: Who may come in; without any key everybody on this machine.
+        host: The address that the server listens on.
+        limits: Bounds of requests; the defaults where None.
+        on_ready: Called once the model is loaded.
+        on_end: Awaited when the server stops.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(_start(service, on_ready))
+        try:
+            yield
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+            if on_end is not None:
+                await on_end()
+
+    app = FastAPI(
+        title="rag-adapt",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    for part in (chat, completions, catalog):
+        app.include_router(part.router)
+    problems.install(app)
+    security.install(app, store=keys, host=host, limits=limits)
+    return app
+
+
+async def _start(service: Service, on_ready: Callable[[], None] | None) -> None:
+    """Load the model; a failure stands in `/readyz`, and in the log."""
+    try:
+        await service.start()
+    except RagAdaptError as error:
+        log.warning("not ready: %s (%s)", error.fact, error.hint)
+        return
+    if on_ready is not None:
+        on_ready()

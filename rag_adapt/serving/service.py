@@ -1,0 +1,175 @@
+"""The service without HTTP: the catalogue, the traces, and whether its parts are ready.
+
+It does not know settings or clients.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from rag_adapt.adapters.card import Card
+from rag_adapt.bench.store import Header, list_runs
+from rag_adapt.core.errors import RagAdaptError, RunNotFoundError
+from rag_adapt.serving.answering import TokenScores
+from rag_adapt.serving.catalogue import Catalogue, Live
+from rag_adapt.serving.names import AUTO, RouteName
+from rag_adapt.serving.traces import TraceBook
+from rag_adapt.skills.load import SkillPlace, list_skills, read_skill
+from rag_adapt.skills.skill import Skill
+
+LOADING: Final = "the model is being loaded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartState:
+    """One thing that answers depend on."""
+
+    name: str
+    ready: bool
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkillEntry:
+    """A skill's place, and the skill or why there is none."""
+
+    place: SkillPlace
+    skill: Skill | None
+    fault: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterEntry:
+    """An adapter's card, seen from this service."""
+
+    card: Card
+    current: bool
+    """Whether its name points to it."""
+    fits: bool
+    """Whether it was trained on the weights that answer here."""
+
+
+class Service:
+    """What the endpoints ask.
+
+    Args:
+        live: What answers.
+        traces: Where traces are kept.
+        scores: Reads answers token by token; None where the engine cannot.
+        warm: Loads the model; awaited once, by `start`.
+        catalogue: Opens routes; made from `live` by default.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        *,
+        traces: TraceBook,
+        scores: TokenScores | None,
+        warm: Callable[[], Awaitable[object]],
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        self.live = live
+        self.traces = traces
+        self.scores = scores
+        self.catalogue = catalogue or Catalogue(live)
+        self._warm = warm
+        self._engine = PartState(name="engine", ready=False, detail=LOADING)
+
+    async def start(self) -> None:
+        """Load the model; afterwards `parts` says whether that worked.
+
+        Raises:
+            RagAdaptError: it cannot be loaded.
+        """
+        try:
+            await self._warm()
+        except RagAdaptError as error:
+            self._engine = PartState(name="engine", ready=False, detail=error.fact)
+            raise
+        fingerprint = self.live.engine.fingerprint
+        detail = f"{fingerprint.engine}: {fingerprint.model} on {fingerprint.device}"
+        self._engine = PartState(name="engine", ready=True, detail=detail)
+
+    async def parts(self) -> tuple[PartState, ...]:
+        """What answers depend on, each ready or not."""
+        return (self._engine, await self._home())
+
+    async def models(self) -> tuple[str, ...]:
+        """Every name that a client can put into `model` now."""
+        return await asyncio.to_thread(self._models)
+
+    async def skills(self) -> tuple[SkillEntry, ...]:
+        """All skills, those that cannot be used included."""
+        return await asyncio.to_thread(self._skills)
+
+    async def adapters(self) -> tuple[AdapterEntry, ...]:
+        """All adapters with a readable card."""
+        return await asyncio.to_thread(self._adapters)
+
+    async def _home(self) -> PartState:
+        try:
+            await self.traces.find("")
+        except RagAdaptError as error:
+            return PartState(name="home", ready=False, detail=error.fact)
+        return PartState(name="home", ready=True, detail="traces can be read")
+
+    def _models(self) -> tuple[str, ...]:
+        cards = {entry.card.name: entry for entry in self._adapters() if entry.current}
+        finished = [header for header in self._headers() if header.state == "complete"]
+        names = [self.catalogue.plain_name]
+        for entry in self._skills():
+            if entry.skill is not None:
+                routes = self._routes(entry.skill, cards, finished)
+                names += [str(RouteName(route=r, subject=entry.skill.name)) for r in routes]
+        return tuple(names)
+
+    def _routes(
+        self, skill: Skill, cards: dict[str, AdapterEntry], finished: list[Header]
+    ) -> list[str]:
+        plain = cards.get(skill.name)
+        context = cards.get(f"{skill.name[:40]}-context")
+        weights = self.live.engine.fingerprint.weights
+        told = any(
+            header.plan.get("skills", {}).get(skill.name) == skill.data_hash
+            and weights in header.plan.get("model", ())
+            for header in finished
+        )
+        readable = skill.corpus is not None
+        there = {
+            "prompt": True,
+            "rag": readable,
+            "lora": plain is not None and plain.fits,
+            "rag+lora": readable and context is not None and context.fits,
+            AUTO: told,
+        }
+        return [route for route, yes in there.items() if yes]
+
+    def _headers(self) -> list[Header]:
+        found = []
+        for folder in list_runs(self.live.home / "runs"):
+            try:
+                found.append(folder.header)
+            except RunNotFoundError:
+                continue  # a damaged run recommends nothing; `runs list` shows it
+        return found
+
+    def _skills(self) -> tuple[SkillEntry, ...]:
+        entries = []
+        for place in list_skills(self.live.home):
+            reading = read_skill(place.folder)
+            fault = "; ".join(f"{f.file}: {f.reason}" for f in reading.faults[:3]) or None
+            entries.append(SkillEntry(place=place, skill=reading.skill, fault=fault))
+        return tuple(entries)
+
+    def _adapters(self) -> tuple[AdapterEntry, ...]:
+        store, weights = self.live.store, self.live.engine.fingerprint.weights
+        return tuple(
+            AdapterEntry(
+                card=card,
+                current=store.current(card.name) == card.version,
+                fits=card.weights_hash == weights,
+            )
+            for card in store.list()
+        )
