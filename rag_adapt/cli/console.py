@@ -5,15 +5,21 @@ It does not know any command.
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
     from rag_adapt.settings import Settings
+
+LINE_SECONDS: Final = 0.1
+"""Between two lines of one stage for a program."""
+_for_programs: ContextVar[bool] = ContextVar("progress_json", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,31 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     console.print(table)
 
 
+class JsonLines:
+    """Progress for a program: one JSON object per line on standard error, ten a second at most.
+
+    `{"stage": "train", "done": 3, "total": 40, "note": ""}`; the last line of a stage is always
+    written.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._written: dict[str, float] = {}
+
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """See `rag_adapt.core.protocols.Progress`."""
+        now = self._clock()
+        if done < total and now - self._written.get(stage, -1.0) < LINE_SECONDS:
+            return
+        self._written[stage] = now
+        line = {"stage": stage, "done": done, "total": total, "note": note}
+        print(json.dumps(line), file=sys.stderr, flush=True)
+
+
 class Bars:
     """Progress as bars on standard error: one bar per stage; plain lines where no terminal is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lines: JsonLines | None = None) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -75,7 +102,8 @@ class Bars:
         )
 
         self._console = Console(stderr=True)
-        self.terminal = self._console.is_terminal
+        self._lines = lines
+        self.terminal = self._console.is_terminal and lines is None
         self._tasks: dict[str, Any] = {}
         self._printed: dict[str, int] = {}
         self.progress = Progress(
@@ -90,6 +118,9 @@ class Bars:
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
         """See `rag_adapt.core.protocols.Progress`."""
+        if self._lines is not None:
+            self._lines.update(stage, done, total, note)
+            return
         if not self.terminal:
             self._print(stage, done, total, note)
             return
@@ -107,7 +138,18 @@ class Bars:
 
 @contextmanager
 def bars() -> Iterator[Bars]:
-    """Show progress bars while the block runs."""
-    shown = Bars()
+    """Show progress while the block runs: as bars, or as the root command was asked to."""
+    shown = Bars(lines=JsonLines() if _for_programs.get() else None)
     with shown.progress if shown.terminal else nullcontext():
         yield shown
+
+
+def progress_for_programs(wanted: bool) -> None:
+    """From here on `bars` writes JSON lines (`--progress-json`), or does not."""
+    _for_programs.set(wanted)
+
+
+def print_exit_code(code: int) -> None:
+    """The last line for a program: `{"exit": 0}`; whoever did not start the process needs it."""
+    if _for_programs.get():
+        print(json.dumps({"exit": code}), file=sys.stderr, flush=True)
