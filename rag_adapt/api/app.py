@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from rag_adapt import __version__
 from rag_adapt.api import catalog, chat, completions, problems, security
 from rag_adapt.api.limits import Limits
+from rag_adapt.api.metrics import Metrics
 from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.serving.service import Service
@@ -72,11 +73,13 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.service = service
+    metrics = Metrics(known_route=service.catalogue.knows, known_adapter=service.catalogue.serves)
+    service.catalogue.watcher = metrics
+    app.state.service, app.state.metrics = service, metrics
     for part in (chat, completions, catalog):
         app.include_router(part.router)
     problems.install(app)
-    security.install(app, store=keys, host=host, limits=limits)
+    security.install(app, store=keys, host=host, limits=limits, observer=metrics)
     return app
 
 

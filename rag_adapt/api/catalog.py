@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
+from rag_adapt.api.metrics import Metrics
 from rag_adapt.api.problems import ApiProblem, responses
 from rag_adapt.schemas.catalog import (
     AdapterInfo,
@@ -74,6 +75,9 @@ NOT_READY: Final[dict[str, Any]] = {
     "ready": False,
     "parts": [{"name": "engine", "ready": False, "detail": "the model is being loaded"}],
 }
+METRICS: Final = (
+    'rag_adapt_requests_total{adapter="none",outcome="answered",route="route:prompt/past-tense"} 3'
+)
 
 
 def _shown(example: Any, *more: int) -> dict[int | str, dict[str, Any]]:
@@ -213,6 +217,26 @@ async def ready(request: Request) -> Response:
     parts = [Part(name=p.name, ready=p.ready, detail=p.detail) for p in await service.parts()]
     state = Readiness(ready=all(part.ready for part in parts), parts=parts)
     return JSONResponse(state.model_dump(), status_code=200 if state.ready else 503)
+
+
+@router.get(
+    "/metrics",
+    summary="Count what happened",
+    operation_id="metrics",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "OK",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": METRICS}},
+        },
+        **responses(),
+    },
+    openapi_extra={"x-scope": "bench"},
+)
+async def metrics(request: Request) -> Response:
+    """Requests, answers, tokens, times, swaps and failed proofs, in Prometheus' text format."""
+    counted: Metrics = request.app.state.metrics
+    return counted.exposition()
 
 
 def _skill(entry: SkillEntry) -> SkillInfo:

@@ -147,7 +147,7 @@ async def chat(
         return gone()
     turns = _turns(body.messages, served)
     made = exchange(
-        service,
+        request.app.state,
         served,
         body,
         limit=body.limit,

@@ -72,7 +72,7 @@ async def complete(
     except ClientGone:
         return gone()
     made = exchange(
-        service,
+        request.app.state,
         served,
         body,
         limit=body.max_tokens,

@@ -11,6 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.datastructures import State
+
+from rag_adapt.api.metrics import Metrics, Outcome
 from rag_adapt.api.problems import ApiProblem, problem_of
 from rag_adapt.core.errors import NotProvenError, RagAdaptError
 from rag_adapt.core.trace import Failure
@@ -60,6 +63,7 @@ class Exchange:
     """A request that has found its route."""
 
     service: Service
+    metrics: Metrics
     served: Served
     model: str
     """As the client named it."""
@@ -115,6 +119,7 @@ class Exchange:
     async def _choice(self, index: int) -> AsyncGenerator[Piece | Finished, None]:
         question = self.questions[index]
         engine, labels = self.service.live.engine, self.served.labels
+        outcome: Outcome = "cancelled"
         try:
             asked = ask(self.served.route, question, engine=engine, labels=labels)
             async with aclosing(asked) as parts:
@@ -122,10 +127,27 @@ class Exchange:
                     if isinstance(part, str):
                         yield Piece(index=index, text=part)
                     else:
-                        yield Finished(index=index, reply=part, scores=await self._scores(part))
+                        scores = await self._scores(part)
+                        outcome = "answered"
+                        self._count(outcome, part)
+                        yield Finished(index=index, reply=part, scores=scores)
         except FailedAnswer as failed:
+            outcome = "failed"
             await self._keep([], failed.failure)
             raise _problem(failed.failure, self.headers) from failed
+        finally:
+            if outcome != "answered":
+                self._count(outcome)
+
+    def _count(self, outcome: Outcome, reply: Reply | None = None) -> None:
+        made = None if reply is None else reply.answer.outcome
+        self.metrics.answer(
+            route=self.model,
+            adapter=self.served.adapter,
+            outcome=outcome,
+            usage=None if made is None else made.usage,
+            times=None if made is None else made.times,
+        )
 
     async def _scores(self, reply: Reply) -> tuple[TokenScore, ...] | None:
         if not self.logprobs or self.service.scores is None:
@@ -202,7 +224,7 @@ async def open_route(service: Service, model: str) -> Served:
 
 
 def exchange(
-    service: Service,
+    state: State,
     served: Served,
     body: Generation,
     *,
@@ -213,9 +235,19 @@ def exchange(
 ) -> Exchange:
     """The questions of a request, one per choice.
 
+    Args:
+        state: The application's: its service and its metrics.
+        served: What answers.
+        body: What the client wants of it.
+        limit: Longest answer in tokens, where the client names one.
+        inputs: The items; each is asked `n` times.
+        turns: What stands before them.
+        logprobs: Whether the client wants log-probabilities.
+
     Raises:
         ApiProblem: log-probabilities were asked for and the engine gives none.
     """
+    service: Service = state.service
     if logprobs and service.scores is None:
         engine = service.live.engine.fingerprint.engine
         raise ApiProblem(
@@ -232,6 +264,7 @@ def exchange(
     )
     return Exchange(
         service=service,
+        metrics=state.metrics,
         served=served,
         model=body.model,
         questions=questions,

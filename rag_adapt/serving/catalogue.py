@@ -9,14 +9,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, Protocol
 
 from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.bench.arms import ARMS, Search
 from rag_adapt.bench.proof import Proof
 from rag_adapt.bench.reference import Embeds
-from rag_adapt.core.errors import AdapterError, ModelNotFoundError
+from rag_adapt.core.errors import AdapterError, ModelNotFoundError, NotProvenError
 from rag_adapt.core.protocols import Adapters, Engine
 from rag_adapt.serving.names import AUTO, LIST, RouteName, parse, shown
 from rag_adapt.serving.recommended import Advice, Now, latest
@@ -52,6 +52,18 @@ class Live:
     prove: Callable[[str], Coroutine[Any, Any, Proof]]
 
 
+class Watcher(Protocol):
+    """Told of what happens to adapters."""
+
+    def swap(self, *, adapter: str, kind: Literal["load", "unload"], succeeded: bool) -> None:
+        """An adapter was made ready, or could not be."""
+        ...
+
+    def proof_failed(self, *, adapter: str) -> None:
+        """An adapter was not shown to be active."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Kept:
     served: Served
@@ -70,6 +82,8 @@ class Catalogue:
 
     def __init__(self, live: Live, *, fresh: float = FRESH) -> None:
         self.live = live
+        self.watcher: Watcher | None = None
+        """Told of swaps and failed proofs, if there is one."""
         self._fresh = fresh
         self._kept: OrderedDict[RouteName, _Kept] = OrderedDict()
         self._opening: dict[RouteName, asyncio.Lock] = {}
@@ -79,6 +93,14 @@ class Catalogue:
     def plain_name(self) -> str:
         """The engine model's own name."""
         return self.live.engine.fingerprint.model
+
+    def knows(self, model: str) -> bool:
+        """Whether a client's name is that of the plain model or of a route that was opened."""
+        return model == self.plain_name or model in {str(name) for name in self._kept}
+
+    def serves(self, adapter: str) -> bool:
+        """Whether a route that was opened answers with this adapter."""
+        return any(kept.served.adapter == adapter for kept in self._kept.values())
 
     async def open(self, model: str) -> Served:
         """The route that a client names, ready: indexed, its adapter loaded and proven.
@@ -163,9 +185,28 @@ class Catalogue:
         else:
             served = await self._adapted(skill, name)
         if served.adapter is not None:
-            (await self.live.prove(served.adapter)).require()
-            await self.live.adapters.ensure_loaded(served.adapter)
+            await self._make_ready(served.adapter)
         return served
+
+    async def _make_ready(self, adapter: str) -> None:
+        """Prove and load an adapter before its first answer.
+
+        Raises:
+            NotProvenError: it was not shown to be active.
+            AdapterError: it does not fit the engine's model.
+        """
+        ready = False
+        try:
+            (await self.live.prove(adapter)).require()
+            await self.live.adapters.ensure_loaded(adapter)
+            ready = True
+        except NotProvenError:
+            if self.watcher is not None:
+                self.watcher.proof_failed(adapter=adapter)
+            raise
+        finally:
+            if self.watcher is not None:
+                self.watcher.swap(adapter=adapter, kind="load", succeeded=ready)
 
     async def _recommended(self, skill: Skill) -> Served:
         advice = await self._latest(skill)
