@@ -29,11 +29,15 @@ class GuardFigures(_Model):
     """One thing that an adapter may have damaged, measured against the base."""
 
     name: str
-    """`off-identical`, `a-b-a`, `bits-per-byte`, `kl`, or `skill:<name>`."""
+    """`off-identical`, `a-b-a`, `bits-per-byte`, `kl`, `accept-or-push-back` or `skill:<name>`."""
     value: float | None
     """The drop or distance; its unit stands in `unit`."""
     low: float | None = None
     high: float | None = None
+    before: float | None = None
+    """The level under the base, in the same unit; null where only a distance is measured."""
+    after: float | None = None
+    """The level under the adapter."""
     unit: str
     verdict: Literal["passed", "failed", "undecided"]
     detail: str

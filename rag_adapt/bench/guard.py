@@ -11,6 +11,7 @@ from typing import Final
 
 from rag_adapt.bench.figures import GuardFigures
 from rag_adapt.bench.general_text import ask, prompts, segments
+from rag_adapt.bench.guard_halves import Reaction, halves_row, reactions
 from rag_adapt.bench.guard_rows import bits_row, kl_row, score_row, text_row
 from rag_adapt.bench.guard_state import Asked, greedy, off_figures, swap_figures
 from rag_adapt.bench.held_out import Condition, Measurable, Reading, read, say
@@ -28,6 +29,8 @@ ANSWERS: Final = 3
 ANSWER_TOKENS: Final = 12
 SAMPLE_TOKENS: Final = 24
 STAGE: Final = "guard"
+STEPS: Final = 5
+"""That progress is told of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class Baseline:
     """One per shipped segment."""
     said: tuple[TokenLogProbs, ...]
     """One per sample."""
+    halves: tuple[Reaction, ...]
+    """To true and to false statements."""
     skills: tuple[tuple[Skill, Reading], ...]
     """Other skills, on the items that every adapter will be read on."""
 
@@ -69,21 +74,28 @@ async def measure_base(
         NoLogProbsError: the engine gives no log-probabilities.
     """
     shown = progress or Silent()
-    shown.update(STAGE, 0, 4, "base: answers")
+    shown.update(STAGE, 0, STEPS, "base: answers")
     samples = await _samples(engine, seed)
     answers = await greedy(prompts()[:ANSWERS], engine=engine, tokens=ANSWER_TOKENS)
-    shown.update(STAGE, 1, 4, "base: general text")
+    shown.update(STAGE, 1, STEPS, "base: general text")
     general = await _general(engine, None)
     said = await _said(samples, engine, None)
-    shown.update(STAGE, 2, 4, "base: other skills")
+    shown.update(STAGE, 2, STEPS, "base: true and false statements")
+    halves = await reactions(engine, None)
+    shown.update(STAGE, 3, STEPS, "base: other skills")
     readings = []
     for skill in [skill for skill in others if skill.dev_items][: OTHERS + 1]:
         items = choose_items(skill.dev_items, OTHER_ITEMS, seed)
         under = Condition(template=skill.prompt)
         readings.append((skill, await read(skill, items, under, engine=engine, answers=True)))
-    shown.update(STAGE, 4, 4)
+    shown.update(STAGE, STEPS, STEPS)
     return Baseline(
-        answers=answers, samples=samples, general=general, said=said, skills=tuple(readings)
+        answers=answers,
+        samples=samples,
+        general=general,
+        said=said,
+        halves=halves,
+        skills=tuple(readings),
     )
 
 
@@ -98,8 +110,8 @@ async def guard(
 ) -> tuple[GuardFigures, ...]:
     """Measure what an adapter changed outside of its own skill.
 
-    Rows `off-identical`, `a-b-a`, `bits-per-byte`, `kl`, and for each other skill two of
-    `skill:<name>`: bits per answer token, and score.
+    Rows `off-identical`, `a-b-a`, `bits-per-byte`, `kl`, `accept-or-push-back`, and for each
+    other skill two of `skill:<name>`: bits per answer token, and score.
 
     Args:
         version: An adapter that the engine has loaded.
@@ -114,21 +126,23 @@ async def guard(
         AdapterError: the adapter is not loaded.
     """
     shown = progress or Silent()
-    shown.update(STAGE, 0, 4, f"{version}: A-B-A")
+    shown.update(STAGE, 0, STEPS, f"{version}: A-B-A")
     swap = await swap_figures(version, rival, base.answers, engine=engine)
-    shown.update(STAGE, 1, 4, f"{version}: general text")
+    shown.update(STAGE, 1, STEPS, f"{version}: general text")
     text = text_row(base.general, await _general(engine, version))
     kl = kl_row(base.said, await _said(base.samples, engine, version))
-    shown.update(STAGE, 2, 4, f"{version}: other skills")
+    shown.update(STAGE, 2, STEPS, f"{version}: true and false statements")
+    halves = halves_row(base.halves, await reactions(engine, version))
+    shown.update(STAGE, 3, STEPS, f"{version}: other skills")
     rows = []
     for other, before in [pair for pair in base.skills if pair[0].name != skill][:OTHERS]:
         under = Condition(template=other.prompt, adapter=version)
         after = await read(other, before.items, under, engine=engine, answers=True)
         rows += [bits_row(other.name, before, after), score_row(other.name, before, after)]
-    shown.update(STAGE, 3, 4, f"{version}: off")
+    shown.update(STAGE, 4, STEPS, f"{version}: off")
     off = await off_figures(version, base.answers, engine=engine, tokens=ANSWER_TOKENS)
-    shown.update(STAGE, 4, 4)
-    return (off, swap, text, kl, *rows)
+    shown.update(STAGE, STEPS, STEPS)
+    return (off, swap, text, kl, halves, *rows)
 
 
 def complaint(figures: Sequence[GuardFigures]) -> str | None:

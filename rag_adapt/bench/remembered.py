@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.bench.figures import GuardFigures
 from rag_adapt.bench.guard import Baseline, guard, measure_base
+from rag_adapt.bench.guard_halves import halves_hash
 from rag_adapt.bench.proof import Check, Proof, prove
 from rag_adapt.bench.store import write_atomically
 from rag_adapt.core.errors import NotProvenError
@@ -109,7 +110,7 @@ class Guards:
 
     async def of(self, version: str, skill: str, engine: LateEngine) -> tuple[GuardFigures, ...]:
         """The figures of a proven adapter of this skill."""
-        key = ("guard", version, *(other.data_hash for other in self._others))
+        key = ("guard", halves_hash(), version, *(other.data_hash for other in self._others))
         if (known := self._memory.recall(*key)) is not None:
             return tuple(GuardFigures(**row) for row in known)
         asked = await engine.ready(version)
