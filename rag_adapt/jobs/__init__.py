@@ -1,0 +1,1 @@
+"""Long work: one job is one of our own commands as a subprocess."""
