@@ -277,7 +277,8 @@ class Recommendation(_Model):
     """Expected regret of choosing it, in score."""
     regret_95: float | None = None
     n_to_decide: int | None
-    """Items, all told, that would decide its contrast with the runner-up; null if decided."""
+    """Items, all told, that would decide its contrast with the runner-up; null if decided, or if
+    no number of them would."""
     choices: tuple[Choice, ...] = ()
     valid_for: dict[str, str] = {}
     """Hashes of model, skill, collection and adapters that it holds for."""

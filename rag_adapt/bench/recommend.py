@@ -14,6 +14,7 @@ from rag_adapt.bench.tally import Tally
 from rag_adapt.bench.verdict import contrast
 from rag_adapt.stats.power import items_to_decide
 from rag_adapt.stats.regret import Regret, regrets
+from rag_adapt.stats.seeds import left_by_seeds
 
 ENOUGH_SEEDS: Final = 3
 
@@ -59,8 +60,8 @@ class _Contest:
     """The chosen route and the one that it is hardest to tell from."""
 
     rival: str
-    items: int
-    """All told, that would decide between them."""
+    items: int | None
+    """All told, that would decide between them; None where no number of items would."""
 
 
 def recommend(found: Evidence) -> Recommendation:
@@ -171,7 +172,12 @@ def _needed(found: Evidence, route: str, risks: Mapping[str, Regret]) -> _Contes
         return None
     alpha = 0.05 / max(1, len(found.pairs))
     items = items_to_decide(made.scores_a, made.scores_b, made.clusters, alpha=alpha)
-    return None if items is None else _Contest(rival=others[0], items=items)
+    if items is None:
+        return None
+    one, other = (found.tallies[arm].by_seed(made.items) for arm in (made.a, made.b))
+    left = left_by_seeds(one, other, made.clusters)
+    hidden = left >= abs(made.estimate.value)
+    return _Contest(rival=others[0], items=None if hidden else items)
 
 
 def _sentence(
@@ -201,6 +207,11 @@ def _sentence(
 def _decides(route: str, needed: _Contest | None) -> str:
     if needed is None:
         return "."
+    if needed.items is None:
+        return (
+            f"; more items alone would not decide between {route} and {needed.rival}: training "
+            "seeds lie too far apart."
+        )
     return f"; about {needed.items} items in all would decide between {route} and {needed.rival}."
 
 

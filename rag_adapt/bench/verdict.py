@@ -30,6 +30,7 @@ class Contrast:
 
     a: str
     b: str
+    items: tuple[str, ...]
     scores_a: tuple[float, ...]
     scores_b: tuple[float, ...]
     clusters: tuple[str, ...]
@@ -59,6 +60,7 @@ def contrast(a: str, b: str, tallies: Mapping[str, Tally]) -> Contrast | None:
     return Contrast(
         a=a,
         b=b,
+        items=tuple(items),
         scores_a=scores_a,
         scores_b=scores_b,
         clusters=clusters,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_adapt.stats.clusters import TINY, Groups, Numbers, robust_variance
+from rag_adapt.stats.bounds import t_quantile
+from rag_adapt.stats.clusters import TINY, Groups, Numbers, group, robust_variance
 
 BySeed = Mapping[int, Sequence[float]]
 """For each training seed, one score in [0, 1] per item; the same items for all."""
@@ -63,6 +64,28 @@ def seed_spread(routes: Sequence[BySeed | None], groups: Groups) -> SeedSpread:
             loadings[rows, place] = _loadings(scores, groups)
             degrees[place] = len(one) - 1
     return SeedSpread(loadings=loadings, degrees=degrees)
+
+
+def left_by_seeds(
+    a: BySeed | None, b: BySeed | None, clusters: Sequence[str], confidence: float = 0.95
+) -> float:
+    """Half width of the interval of b - a that no number of further items would take away.
+
+    It is Student's, of the difference over these training seeds; zero where neither route has
+    several.
+
+    Args:
+        a: Scores by seed of the first route; None, or one seed, is a route that stays as it is.
+        b: Of the second, on the same items.
+        clusters: The cluster of each item.
+        confidence: Coverage aimed at.
+    """
+    spread = seed_spread((a, b), group(clusters))
+    degrees = spread.degrees[spread.degrees > 0]
+    if not len(degrees):
+        return 0.0
+    apart = spread.loadings[:, 1] - spread.loadings[:, 0]
+    return float(t_quantile(float(degrees.min()), confidence) * np.square(apart).sum() ** 0.5)
 
 
 def _loadings(scores: Numbers, groups: Groups) -> Numbers:

@@ -108,6 +108,17 @@ def test_the_items_that_would_decide_name_the_pair() -> None:
     assert wanted in found.sentence
 
 
+def test_items_are_not_said_to_decide_what_training_seeds_hide() -> None:
+    prompt = scores("prompt", 20, 60)
+    apart = [r for seed in range(3) for r in scores("lora", 6 + 18 * seed, 60, seed=seed)]
+    found = chosen([*prompt, *apart])
+    assert (found.basis, found.n_to_decide) == ("undecided", None)
+    wanted = "more items alone would not decide between lora and prompt: training seeds lie too far"
+    assert wanted in found.sentence
+    alike = [r for seed in range(3) for r in scores("lora", 22, 60, seed=seed)]
+    assert chosen([*prompt, *alike]).n_to_decide is not None
+
+
 def test_a_sentence_about_another_route_says_that_its_adapters_are_particular() -> None:
     rag = [row(n, arm="rag", score=float(n >= 10)) for n in range(24)]
     one = scores("lora", 11, 24, seed=0)
