@@ -30,18 +30,6 @@ def available_memory(
     return min(limits, default=None)
 
 
-def give_back() -> None:
-    """Return freed memory to the system, where the C library can (glibc keeps it otherwise).
-
-    Computing with large tensors leaves a gigabyte and more behind that nothing uses; what comes
-    next would come on top of it.
-    """
-    import ctypes
-
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def _of_system(meminfo: Path) -> int | None:
     with suppress(OSError):
         for line in meminfo.read_text().splitlines():

@@ -25,7 +25,7 @@ from rag_adapt.adapters.four_bit import (
     with_adapter,
 )
 from rag_adapt.adapters.general_data import ends
-from rag_adapt.adapters.memory import PeakMemory, give_back
+from rag_adapt.adapters.memory import PeakMemory
 from rag_adapt.adapters.pack import TokenRow
 from rag_adapt.adapters.plan import Base, TrainPlan, items_hash, rows_hash
 from rag_adapt.adapters.probe import LONG_PROMPTS, PROBE_FILE, PROMPTS
@@ -83,23 +83,7 @@ def train(
         ModelNotFoundError: the base model's files are damaged.
         StorageError: the weights, or a checkpoint, could not be written.
     """
-    give_back()
-    try:
-        return _train(plan, base, chat, store, progress or Silent(), sweep, every, check_memory)
-    finally:
-        give_back()
-
-
-def _train(
-    plan: TrainPlan,
-    base: Base,
-    chat: ChatFormat,
-    store: AdapterStore,
-    shown: Progress,
-    sweep: Sequence[Trial],
-    every: float,
-    check_memory: bool,
-) -> Card:
+    shown = progress or Silent()
     with store.workspace() as work:
         tokens = tokens_of(plan, chat)
         require(plan, tokens, base, check_memory=check_memory)
