@@ -94,14 +94,6 @@ class Catalogue:
         """The engine model's own name."""
         return self.live.engine.fingerprint.model
 
-    def knows(self, model: str) -> bool:
-        """Whether a client's name is that of the plain model or of a route that was opened."""
-        return model == self.plain_name or model in {str(name) for name in self._kept}
-
-    def serves(self, adapter: str) -> bool:
-        """Whether a route that was opened answers with this adapter."""
-        return any(kept.served.adapter == adapter for kept in self._kept.values())
-
     async def open(self, model: str) -> Served:
         """The route that a client names, ready: indexed, its adapter loaded and proven.
 
