@@ -54,29 +54,33 @@ class Operations:
 
     def find(self, scope: Mapping[str, Any]) -> Operation:
         """The operation of an ASGI HTTP scope."""
-        self._refresh()
-        method, path = scope["method"], route_path(scope)
-        partial = None
+        method, path = str(scope["method"]), route_path(scope)
+        found = self._match(method, path)
+        if found is None:  # routes may have been added since the last look, to any router inside
+            self._look()
+            found = self._match(method, path)
+        return found or self._beside(path)
+
+    def _match(self, method: str, path: str) -> Operation | None:
         for entry in self._entries:
-            if entry.pattern.match(path) is None:
-                continue
-            if entry.methods is None or method in entry.methods:
+            if entry.pattern.match(path) and (entry.methods is None or method in entry.methods):
                 return entry.operation
-            partial = partial or Operation(path=entry.operation.path, need=SCOPES[0])
-        return partial or Operation(path=UNMATCHED, need=self._lost)
+        return None
 
-    def all(self) -> tuple[Operation, ...]:
-        """Every operation, in the router's order."""
-        self._refresh()
-        return tuple(entry.operation for entry in self._entries)
+    def _beside(self, path: str) -> Operation:
+        """What leads to no operation: a known path with another method, or no path of ours."""
+        for entry in self._entries:
+            if entry.pattern.match(path):
+                return Operation(path=entry.operation.path, need=SCOPES[0])
+        return Operation(path=UNMATCHED, need=self._lost)
 
-    def _refresh(self) -> None:
-        if self._seen == len(self._app.router.routes):
-            return
+    def _look(self) -> None:
         contexts = list(iter_route_contexts(self._app.router.routes))
+        if len(contexts) == self._seen:
+            return
         self._entries = tuple(entry for context in contexts for entry in _entries(context))
         self._lost = "admin" if any(not context.path for context in contexts) else SCOPES[0]
-        self._seen = len(self._app.router.routes)
+        self._seen = len(contexts)
 
 
 def route_path(scope: Mapping[str, Any]) -> str:

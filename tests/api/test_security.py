@@ -5,12 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
+from starlette.routing import Host
 from starlette.websockets import WebSocketDisconnect
 
 from rag_adapt.api import problems, security
 from rag_adapt.api.origin import is_loopback
+from rag_adapt.api.problems import ApiProblem
 from rag_adapt.core.errors import SettingsError
 from rag_adapt.keys.key import Scope
 from rag_adapt.keys.store import KeyStore
@@ -116,6 +118,38 @@ def test_a_route_added_after_the_first_request_is_guarded(small: Small) -> None:
     assert client(small).get("/late", headers=headers).status_code == 404
     small.app.add_api_route("/late", lambda: None)
     assert client(small).get("/late", headers=headers).status_code == 403
+
+
+def test_a_route_added_to_a_router_inside_is_guarded(tmp_path: Path) -> None:
+    store, router = KeyStore(tmp_path), APIRouter()
+    small = small_app(store)
+    small.app.include_router(router, prefix="/r")
+    headers = bearer(small, "chat")
+    assert client(small).get("/r/late", headers=headers).status_code == 404
+    router.add_api_route("/late", lambda: None)
+    assert client(small).get("/r/late", headers=headers).status_code in (403, 404)
+    assert client(small).get("/v1/me", headers=headers).status_code == 200
+
+
+def test_where_paths_cannot_be_told_what_is_unknown_needs_admin(small: Small) -> None:
+    small.app.router.routes.append(Host("inside.example", FastAPI()))
+    headers = bearer(small, "chat")
+    assert client(small).get("/nowhere", headers=headers).status_code == 403
+    assert client(small).get("/v1/me", headers=headers).status_code == 200
+
+
+def test_without_the_handlers_of_problems_errors_of_an_endpoint_pass_the_door(
+    tmp_path: Path,
+) -> None:
+    app = FastAPI()
+
+    @app.get("/refuses", openapi_extra={"x-scope": "chat"})
+    async def refuses() -> None:
+        raise ApiProblem(status=418, code="teapot", detail="d", hint="h")
+
+    security.install(app, store=KeyStore(tmp_path))
+    with pytest.raises(ApiProblem):
+        TestClient(app, base_url="http://127.0.0.1").get("/refuses")
 
 
 def test_a_prefix_of_a_server_in_front_does_not_open_admin_operations(small: Small) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rag_adapt.jobs.job import log_path
+from rag_adapt.jobs.launch import launch
 from rag_adapt.jobs.process import birth, is_alive, send
 from rag_adapt.jobs.runner import JobRunner
 from rag_adapt.jobs.store import JobStore
@@ -152,6 +153,28 @@ def test_a_job_that_was_claimed_but_never_begun_is_interrupted_and_cannot_begin(
     assert late.returncode == 130
     assert late.stdout == b""
     assert not log_path(store.folder, job.id).exists()
+
+
+def test_the_launcher_writes_its_number_down_before_it_becomes_the_command(
+    home: Path, store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = store.submit(["bench"])
+    store.claim()
+    before = signal.getsignal(signal.SIGINT)
+    became: list[tuple[str, list[str]]] = []
+
+    def become(path: str, arguments: list[str]) -> None:
+        assert store.get(job.id).pid == os.getpid()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+        became.append((path, arguments))
+
+    monkeypatch.setattr(os, "execv", become)
+    launch([str(home), job.id, *STAND_IN, "bench"])
+    signal.signal(signal.SIGINT, before)
+    assert became == [(STAND_IN[0], [*STAND_IN, "bench"])]
+    with pytest.raises(SystemExit) as refused:
+        launch([str(home), job.id, *STAND_IN, "bench"])
+    assert refused.value.code == 130
 
 
 def test_ctrl_c_reaches_a_job_also_where_the_service_itself_ignores_it(
