@@ -9,6 +9,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from rag_adapt.bench.arms import ARMS
 from rag_adapt.bench.atlas import write_evidence
 from rag_adapt.bench.features import Features
 from rag_adapt.bench.figures import Report
-from rag_adapt.bench.page.document import PAGE, write_page
+from rag_adapt.bench.page.document import PAGE, chart_library, write_page
 from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.prepare import Prepared, prepare
 from rag_adapt.bench.readout import read_out
@@ -100,7 +101,8 @@ def run_experiment(
             contrasts=plan.contrasts,
             margin=plan.margin,
         )
-        write_page(report, folder.rows, folder.path / PAGE)
+        library = partial(chart_library, runs.parent / "cache")
+        write_page(report, folder.rows, folder.path / PAGE, library=library)
         write_evidence(folder, report, features)
         writer.finish(report.model_dump(mode="json"))
     return Finished(folder=folder, report=report)

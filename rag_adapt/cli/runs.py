@@ -91,13 +91,14 @@ def page(
     ] = None,
 ) -> None:
     """Write a run's page again from its record: one file for any browser."""
-    from rag_adapt.bench.page.document import PAGE, write_page
+    from rag_adapt.bench.page.document import PAGE, chart_library, write_page
     from rag_adapt.bench.saved import saved_report
     from rag_adapt.bench.store import find_run
 
-    run = find_run(settings_of(context).home / "runs", name)
+    home = settings_of(context).home
+    run = find_run(home / "runs", name)
     path = out or run.path / PAGE
-    write_page(saved_report(run), run.rows, path)
+    write_page(saved_report(run), run.rows, path, library=lambda: chart_library(home / "cache"))
     typer.echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pytest
 
 from rag_adapt.bench.figures import Pair, Report
-from rag_adapt.bench.page.document import write_page
+from rag_adapt.bench.page.document import chart_library, write_page
 from rag_adapt.bench.page.markup import KEPT
 from rag_adapt.bench.store import AnswerRow
 from tests.bench.page_samples import report
@@ -80,9 +80,10 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
+    folder = tmp_path_factory.mktemp("page")
+    path = folder / "report.html"
     found, rows = hostile()
-    write_page(found, lambda: rows, path)
+    write_page(found, lambda: rows, path, library=lambda: chart_library(folder))
     return path
 
 

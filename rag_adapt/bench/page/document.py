@@ -7,7 +7,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from rag_adapt.bench.page.evidence import Evidence, Rows, gather
 from rag_adapt.bench.page.markup import Html, el, json_text
 from rag_adapt.bench.page.provenance import provenance, small_plan
 from rag_adapt.bench.page.subject import Subject, subjects
+from rag_adapt.bench.store import write_atomically
 
 PAGE: Final = "report.html"
 SECTIONS: Final = (
@@ -42,18 +43,26 @@ SECTIONS: Final = (
 """Parts of a skill's section in their order; one with nothing to show is left out."""
 
 
-@cache
-def chart_library() -> str:
-    """Vega, Vega-Lite and their embedding as one script, from the installed package."""
+def chart_library(folder: Path) -> str:
+    """Vega, Vega-Lite and their embedding as one script, from the installed package.
+
+    Bundling takes seconds, so the script is kept, one per version of that package.
+
+    Args:
+        folder: Where it is kept; made where it is missing.
+    """
+    file = folder / f"charts-{version('vl-convert-python')}.js"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, bundle)
     return bundle
 
 
-def write_page(
-    report: Report, rows: Rows, path: Path, *, library: Callable[[], str] = chart_library
-) -> None:
+def write_page(report: Report, rows: Rows, path: Path, *, library: Callable[[], str]) -> None:
     """Write the page of a report as one file that needs nothing from anywhere.
 
     Two readings of the answers; memory grows with items, not with traces or long texts. A
