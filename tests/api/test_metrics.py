@@ -1,5 +1,6 @@
 """What is counted comes out at /metrics, and no client can make it grow."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,12 @@ def test_the_door_counts_requests_by_template_refusals_included(
     )
     assert found["rag_adapt_http_requests_total", frozenset({"unmatched", "GET", "404"})] == 2
     assert found["rag_adapt_http_request_seconds_count", frozenset({"unmatched", "GET"})] == 2
+
+
+def test_every_metric_is_documented_and_every_documented_one_exists(metrics: Metrics) -> None:
+    document = (Path(__file__).parent.parent.parent / "docs" / "security.md").read_text()
+    names = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in metrics.registry.collect()
+    }
+    assert set(re.findall(r"rag_adapt_\w+", document)) == names

@@ -17,7 +17,9 @@ from rag_adapt.core.errors import SettingsError
 from rag_adapt.keys.key import Scope
 from rag_adapt.keys.store import KeyStore
 from tests.api.authorisation import check_authorisation
+from tests.api.parts import app_of
 from tests.api.small_app import Small, call, small_app
+from tests.serving.parts import HOME
 
 JSON = {"host": "127.0.0.1:8000", "content-type": "application/json"}
 ASK = b'{"text": "x"}'
@@ -40,6 +42,14 @@ def test_every_operation_lets_in_whom_it_declares_and_nobody_else(small: Small) 
     asked = check_authorisation(small.app, small.store)
     assert len({(cell.method, cell.path) for cell in asked}) == 8
     assert {cell.expected for cell in asked} == {None, 401, 403}
+
+
+def test_every_operation_of_the_service_is_guarded_as_it_declares() -> None:
+    asked = check_authorisation(app_of(), KeyStore(HOME))
+    undeclared = {cell.path for cell in asked if cell.need == "admin"}
+    assert {"/v1/chat/completions", "/v1/models", "/healthz"} <= {cell.path for cell in asked}
+    assert {cell.path for cell in asked if cell.need == "none"} <= {"/healthz", "/readyz"}
+    assert not {path for path in undeclared if path.startswith("/v1/chat")}
 
 
 def test_the_matrix_notices_an_operation_that_is_open_by_mistake(tmp_path: Path) -> None:
