@@ -17,6 +17,8 @@ from rag_adapt.stats.regret import Regret, regrets
 from rag_adapt.stats.seeds import left_by_seeds
 
 ENOUGH_SEEDS: Final = 3
+ALIKE: Final = 0.001
+"""Expected regrets nearer than this, in score, are one: a tenth of a point is within chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +161,10 @@ def _least_cost(found: Evidence, pool: Sequence[str]) -> str:
 
 
 def _undecided(found: Evidence, risks: Mapping[str, Regret]) -> _Pick:
-    route = min(risks, key=lambda arm: risks[arm].expected)
-    return _Pick(route=route, basis="undecided", why="")
+    """The least expected regret; of routes that are alike in it, the cheapest."""
+    least = min(risk.expected for risk in risks.values())
+    alike = [arm for arm, risk in risks.items() if risk.expected - least < ALIKE]
+    return _Pick(route=_least_cost(found, alike), basis="undecided", why="")
 
 
 def _needed(found: Evidence, route: str, risks: Mapping[str, Regret]) -> _Contest | None:

@@ -81,6 +81,12 @@ def test_where_nothing_is_decided_the_smallest_expected_regret_is_named_with_its
         assert part in found.sentence
 
 
+def test_of_routes_that_answered_alike_the_cheapest_is_chosen() -> None:
+    rows = [*scores("rag", 20, 40), *scores("prompt", 20, 40)]
+    assert chosen(rows).route == "prompt"
+    assert recommend(evidence(rows, priced=False)).route == "prompt"
+
+
 def test_a_sentence_about_lora_needs_three_training_seeds() -> None:
     one = chosen([*scores("prompt", 0, 60), *scores("lora", 55, 60, seed=0)])
     assert "this adapter (1 training seed)" in one.sentence
