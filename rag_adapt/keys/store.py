@@ -171,8 +171,9 @@ class KeyStore:
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
-            self.path.chmod(0o600)
             connection = self._opened()
+            for path in self.path.parent.glob(f"{STATE_FILE}*"):  # with its -wal and -shm
+                path.chmod(0o600)
             with translated(self.path), transaction(connection):
                 yield connection
 

@@ -48,6 +48,24 @@ def test_the_file_holds_no_secret_and_only_the_owner_reads_it(store: KeyStore) -
     assert token.secret.encode() not in written
 
 
+def test_a_state_file_that_others_could_read_is_closed_before_a_hash_is_written(
+    store: KeyStore,
+) -> None:
+    store.path.parent.mkdir()
+    with sqlite3.connect(store.path) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE traces (id TEXT)")
+        for path in store.path.parent.iterdir():
+            path.chmod(0o644)
+        store.create("laptop", "chat")
+        modes = {
+            path.name: stat.S_IMODE(path.stat().st_mode) for path in store.path.parent.iterdir()
+        }
+    other.close()
+    assert len(modes) == 3
+    assert set(modes.values()) == {0o600}
+
+
 def test_two_equal_secrets_would_have_different_hashes(store: KeyStore) -> None:
     token = Token.fresh()
     assert token.digest(b"a" * 16) != token.digest(b"b" * 16)
