@@ -12,11 +12,12 @@ ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ANONYMIZED_TELEMETRY := False
 
-.PHONY: help install bench bench-full test check clean
+.PHONY: help install bench bench-full serve test check clean
 
 help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
 	@echo "make bench-full  the same with every test item, every arm and all examples"
+	@echo "make serve       answer on http://127.0.0.1:8000/v1, as OpenAI's clients expect"
 	@echo "make test        all checks and tests"
 	@echo "make check       formatting, lint, types, layers, the shape of the house"
 
@@ -41,6 +42,9 @@ bench: install
 
 bench-full: install
 	@$(RUN) bench --arms all
+
+serve: install
+	@$(RUN) serve
 
 check: install
 	$(BIN)/ruff format --check .

@@ -79,6 +79,13 @@ EVENTS: Final = (
     '"model":"route:prompt/past-tense","choices":[{"index":0,"delta":{"role":"assistant",'
     '"content":"walked"},"finish_reason":null}]}\n\ndata: [DONE]\n\n'
 )
+EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": 'One event: `data` is a chunk as JSON, `[DONE]`, or `{"error": ...}` where '
+    "the answer failed after its first piece.",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+}
 HEADERS: Final[dict[str, Any]] = {
     "X-Trace-Id": {"description": "For GET /v1/traces/{id}.", "schema": {"type": "string"}},
     "X-Adapter": {
@@ -97,7 +104,7 @@ def described(response: dict[str, Any], events: str) -> dict[int | str, dict[str
         "headers": HEADERS,
         "content": {
             "application/json": {"example": response},
-            "text/event-stream": {"schema": {"type": "string"}, "example": events},
+            "text/event-stream": {"schema": EVENT, "example": events},
         },
     }
     return {200: answered, **responses(404, 409, 413, 415, 422, 501, 502, 507)}
