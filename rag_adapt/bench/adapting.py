@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rag_adapt.adapters.card import Card
-from rag_adapt.adapters.context import context_for
 from rag_adapt.bench.arms import Lesson, Search
+from rag_adapt.bench.context_rows import training_passages
 from rag_adapt.bench.documents import read_documents
 from rag_adapt.bench.figures import AdapterFigures
 from rag_adapt.bench.plan import Plan
@@ -38,7 +38,6 @@ def adapt(
     *,
     learn: Sequence[Item],
     search: Search | None,
-    gold: Mapping[str, tuple[Passage, ...]],
     plan: Plan,
     tools: Tools,
     runner: asyncio.Runner,
@@ -56,7 +55,10 @@ def adapt(
         try:
             passages = None
             if lesson == "context":
-                passages = runner.run(_passages(skill, learn, search, gold, plan))
+                assert search is not None  # only given where there are documents
+                passages = runner.run(
+                    training_passages(skill, learn, search, seed=plan.seed, progress=progress)
+                )
             for seed in plan.training_seeds:
                 training = Training(
                     skill=skill,
@@ -79,19 +81,6 @@ def adapt(
 def replace_fold(figures: AdapterFigures, fold: int | None) -> AdapterFigures:
     """The same figures, of this fold."""
     return figures.model_copy(update={"fold": fold})
-
-
-async def _passages(
-    skill: Skill,
-    learn: Sequence[Item],
-    search: Search | None,
-    gold: Mapping[str, tuple[Passage, ...]],
-    plan: Plan,
-) -> dict[str, tuple[Passage, ...]]:
-    assert search is not None  # a lesson with context is only given where there are documents
-    return await context_for(
-        (*learn, *skill.dev_items), search.retriever, k=search.k, gold=gold, seed=plan.seed
-    )
 
 
 async def _prove(card: Card, tools: Tools) -> AdapterFigures:

@@ -72,13 +72,12 @@ def prepare(
     search = None if indexed is None else indexed.search
     documents = () if search is None else search.documents
     firewall = find_leaks(skill, chosen, learn, documents=documents)
-    gold = _gold((*firewall.items, *learn, *skill.dev_items), documents)
+    gold = {item.id: gold_passages(item, documents) for item in firewall.items if item.gold}
     lessons = adapt(
         skill,
         _lessons(plan, search),
         learn=learn,
         search=search,
-        gold=gold,
         plan=plan,
         tools=tools,
         runner=runner,
@@ -123,10 +122,6 @@ def _lessons(plan: Plan, search: Search | None) -> list[Lesson]:
     kinds = [ARMS[arm] for arm in plan.arms]
     needed = [k.adapter for k in kinds if k.adapter and (search is not None or not k.corpus)]
     return list(dict.fromkeys(needed))
-
-
-def _gold(items: Sequence[Item], documents: Sequence[Passage]) -> dict[str, tuple[Passage, ...]]:
-    return {item.id: gold_passages(item, documents) for item in items if item.gold}
 
 
 def _parts(
