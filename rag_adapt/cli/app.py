@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from rag_adapt import __version__
-from rag_adapt.cli import adapters, answer, bench, index, keys, models, runs, serve, skills
+from rag_adapt.cli import adapters, answer, bench, doctor, index, keys, models, runs, serve, skills
 from rag_adapt.cli.console import (
     Context,
     print_error,
@@ -37,6 +37,7 @@ app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
 app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 
 
