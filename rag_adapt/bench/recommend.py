@@ -19,6 +19,8 @@ from rag_adapt.stats.seeds import left_by_seeds
 ENOUGH_SEEDS: Final = 3
 ALIKE: Final = 0.001
 """Expected regrets nearer than this, in score, are one: a tenth of a point is within chance."""
+MANY: Final = 20_000
+"""Items above which it is no use to say how many would decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +218,10 @@ def _decides(route: str, needed: _Contest | None) -> str:
             f"; more items alone would not decide between {route} and {needed.rival}: training "
             "seeds lie too far apart."
         )
-    return f"; about {needed.items} items in all would decide between {route} and {needed.rival}."
+    if needed.items > MANY:
+        return f"; {route} and {needed.rival} lie so close that {MANY:,} items would not decide."
+    about = float(f"{needed.items:.2g}")
+    return f"; about {about:,.0f} items in all would decide between {route} and {needed.rival}."
 
 
 def _spoken(found: Evidence, route: str) -> str:

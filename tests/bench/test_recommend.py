@@ -110,8 +110,18 @@ def test_regret_knows_how_far_training_seeds_lie_apart() -> None:
 def test_the_items_that_would_decide_name_the_pair() -> None:
     others = [row(n, arm="rag", score=float(n >= 10)) for n in range(24)]
     found = chosen([*scores("prompt", 10, 24), *others, *scores("lora", 2, 24, seed=0)])
-    wanted = f"about {found.n_to_decide} items in all would decide between rag and prompt."
+    assert found.n_to_decide is not None
+    assert f"{found.n_to_decide:,}"[:1] == found.sentence.partition("about ")[2][:1]
+    assert "items in all would decide between rag and prompt." in found.sentence
+
+
+def test_routes_that_lie_very_close_are_said_to() -> None:
+    others = [row(n, arm="rag", score=float(n >= 30)) for n in range(60)]
+    found = chosen([*scores("prompt", 31, 60), *others])
+    wanted = "; prompt and rag lie so close that 20,000 items would not decide."
     assert wanted in found.sentence
+    assert found.n_to_decide is not None
+    assert found.n_to_decide > 20_000
 
 
 def test_items_are_not_said_to_decide_what_training_seeds_hide() -> None:
