@@ -57,6 +57,7 @@ class TraceBook:
         home.mkdir(parents=True, exist_ok=True)
         self.path = home / "state.db"
         self._keep = keep
+        self.path.touch(mode=0o600)  # what people asked is nobody else's business
         self._db = open_writer(self.path)
         with translated(self.path):
             self._db.execute("PRAGMA synchronous = NORMAL")

@@ -7,6 +7,7 @@ import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -30,7 +31,7 @@ CHECKS = [
     status_code_conformance,
     unsupported_method,
 ]
-CASES = {"post": 35, "get": 5}
+CASES = {"post": 25, "get": 7}
 """Requests per operation: two are posted, with three choices of model each; eight are got."""
 
 
@@ -53,18 +54,20 @@ def test_every_operation_says_what_it_does_and_who_may_ask_for_it() -> None:
 
 def test_every_operation_shows_an_answer_and_the_shape_of_its_errors() -> None:
     for name, operation in operations():
-        answered = operation["responses"]["200"]["content"]
+        (good,) = [one for status, one in operation["responses"].items() if status < "300"]
+        answered = good["content"]
         assert all("example" in content for content in answered.values()), name
         assert {"400", "401", "403", "429", "500"} <= set(operation["responses"]), name
         for parameter in operation.get("parameters", ()):
-            assert parameter["schema"].get("examples"), name
+            assert parameter["schema"].get("examples"), (name, parameter["name"])
 
 
 def test_every_body_has_an_example() -> None:
     bodies = [op["requestBody"] for _, op in operations() if "requestBody" in op]
-    assert len(bodies) == 2
+    assert len(bodies) >= 2
     for body in bodies:
-        assert body["content"]["application/json"]["examples"]
+        for content in body["content"].values():
+            assert content["examples"]
 
 
 def test_the_examples_are_valid() -> None:
@@ -95,7 +98,7 @@ def checked(app: FastAPI, model: str | None = None) -> int:
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, headers={"Host": "127.0.0.1"})
     asked = 0
 
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         nonlocal asked
         asked += 1
         if model is not None and isinstance(case.body, dict) and "model" in case.body:
@@ -103,6 +106,7 @@ def checked(app: FastAPI, model: str | None = None) -> int:
         case.call_and_validate(base_url=ADDRESS, checks=CHECKS)
 
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok)
         operation = result.ok()
         if model is None or operation.method == "post":
             limited = settings(

@@ -1,8 +1,10 @@
 """A service on the scripted engine, with skills and adapters of its own, for several tests."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rag_adapt.adapters.card import Card
@@ -13,6 +15,7 @@ from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.proof import Proof, declared
 from rag_adapt.cli.app import run
 from rag_adapt.core.protocols import Silent
+from rag_adapt.core.types import content_hash
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.retrieval.embed import HashingEmbedder
 from rag_adapt.serving.answering import TokenScores
@@ -115,10 +118,19 @@ def published(
     return made
 
 
+_KEPT = TemporaryDirectory(prefix="rag-adapt-runs-")
+"""Runs are copied from here: a benchmark of the same skill is asked once for all tests."""
+
+
 def benched(skill: str = "colours", *more: str) -> None:
     """Run the skill's benchmark on the scripted engine, as a user would."""
-    arguments = ["--engine", "scripted", "--embedder", "hashing", "--arms", "prompt,rag"]
-    assert run(["--home", str(HOME), "bench", skill, *arguments, *more]) == 0
+    key = content_hash([load_skill(HOME / "skills" / skill).data_hash, *more])
+    kept = Path(_KEPT.name) / key
+    if not kept.exists():
+        arguments = ["--engine", "scripted", "--embedder", "hashing", "--arms", "prompt,rag"]
+        assert run(["--home", str(HOME), "bench", skill, *arguments, *more]) == 0
+        shutil.copytree(HOME / "runs", kept)
+    shutil.copytree(kept, HOME / "runs", dirs_exist_ok=True)
 
 
 def opened(one: Service, model: str) -> Any:

@@ -25,6 +25,12 @@ def test_a_trace_is_found_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_traces_are_their_owners_alone(tmp_path: Path) -> None:
+    book = TraceBook(tmp_path)
+    assert book.path.stat().st_mode & 0o077 == 0
+    book.close()
+
+
 def test_the_oldest_go_where_there_are_too_many(tmp_path: Path) -> None:
     book = TraceBook(tmp_path, keep=3)
 
