@@ -12,7 +12,8 @@ from typing import Final
 from fastapi import FastAPI
 
 from rag_adapt import __version__
-from rag_adapt.api import catalog, chat, completions, problems, security
+from rag_adapt.api import catalog, chat, completions, jobs, problems, security
+from rag_adapt.api.desk import Desk
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
 from rag_adapt.core.errors import RagAdaptError
@@ -30,7 +31,10 @@ are problem documents (RFC 9457)."""
 TAGS: Final = [
     {"name": "answers", "description": "Ask a route or the plain model."},
     {"name": "catalog", "description": "What there is, and whether it is ready."},
+    {"name": "jobs", "description": "Long work: watch it, cancel it."},
 ]
+LONG_WORK: Final = (jobs,)
+"""What needs a desk."""
 
 
 def create_app(
@@ -39,6 +43,7 @@ def create_app(
     keys: KeyStore,
     host: str = "127.0.0.1",
     limits: Limits | None = None,
+    desk: Desk | None = None,
     on_ready: Callable[[], None] | None = None,
     on_end: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
@@ -49,6 +54,7 @@ def create_app(
         keys: Who may come in; without any key everybody on this machine.
         host: The address that the server listens on.
         limits: Bounds of requests; the defaults where None.
+        desk: Where long work is handed in; without one there are no endpoints for it.
         on_ready: Called once the model is loaded.
         on_end: Awaited when the server stops.
     """
@@ -56,11 +62,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         warming = asyncio.create_task(_start(service, on_ready))
+        if desk is not None:
+            desk.runner.start()
         try:
             yield
         finally:
             warming.cancel()
             await asyncio.gather(warming, return_exceptions=True)
+            if desk is not None:
+                await asyncio.to_thread(desk.runner.stop)
             if on_end is not None:
                 await on_end()
 
@@ -75,8 +85,8 @@ def create_app(
     )
     metrics = Metrics(known_route=_opened, known_adapter=_opened)
     service.catalogue.watcher = metrics
-    app.state.service, app.state.metrics = service, metrics
-    for part in (chat, completions, catalog):
+    app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
+    for part in (chat, completions, catalog, *(LONG_WORK if desk is not None else ())):
         app.include_router(part.router)
     problems.install(app)
     security.install(app, store=keys, host=host, limits=limits, observer=metrics)

@@ -215,6 +215,11 @@ async def ready(request: Request) -> Response:
     """Each part that answers depend on; 503 while one of them is not ready."""
     service: Service = request.app.state.service
     parts = [Part(name=p.name, ready=p.ready, detail=p.detail) for p in await service.parts()]
+    desk = request.app.state.desk
+    if desk is not None:
+        works = desk.runner.works
+        detail = "jobs are worked off" if works else "the thread that runs jobs has ended"
+        parts.append(Part(name="jobs", ready=works, detail=detail))
     state = Readiness(ready=all(part.ready for part in parts), parts=parts)
     return JSONResponse(state.model_dump(), status_code=200 if state.ready else 503)
 

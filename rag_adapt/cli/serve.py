@@ -69,6 +69,7 @@ def _serve(settings: "Settings", host: str, port: int) -> None:
 
 def _app(settings: "Settings", opened: "Opened", host: str, url: str) -> "FastAPI":
     from rag_adapt.api.app import create_app
+    from rag_adapt.api.desk import Desk
     from rag_adapt.api.limits import Limits
     from rag_adapt.keys.store import KeyStore
 
@@ -80,6 +81,7 @@ def _app(settings: "Settings", opened: "Opened", host: str, url: str) -> "FastAP
         keys=KeyStore(settings.home),
         host=host,
         limits=Limits.of(settings),
+        desk=Desk.of(settings),
         on_ready=say_ready,
         on_end=opened.end,
     )

@@ -14,7 +14,11 @@ It does not know how an error is shown: the command line and the API each have o
     │   ├── PlanError             a benchmark was asked for something that does not exist
     │   ├── RunNotFoundError      no such run
     │   ├── StorageError          disk full, folder read-only
-    │   └── MissingPackageError   an optional package is needed
+    │   ├── MissingPackageError   an optional package is needed
+    │   ├── KeysError             (keys/key.py) an API key is missing, taken or misnamed
+    │   ├── JobNotFoundError      (jobs/job.py) no such job
+    │   ├── JobError              (jobs/job.py) no command of ours, or a key used twice
+    │   └── QueueFullError        (jobs/job.py) as many jobs wait as may
     └── EngineError               the engine failed (exit code 1, HTTP 5xx)
         ├── ContextLengthError    the prompt does not fit
         ├── RefusedError          the server refuses this request as it is

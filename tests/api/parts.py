@@ -12,17 +12,21 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from rag_adapt.api.app import create_app
+from rag_adapt.api.desk import Desk
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.serving.service import Service
+from rag_adapt.settings import Settings
 from tests.serving.parts import HOME
 from tests.serving.parts import service as scripted_service
 
 ADDRESS = "http://127.0.0.1"
+SETTINGS = Settings(home=HOME, engine="scripted", embedder="hashing")
 HELLO = {"model": "scripted", "messages": [{"role": "user", "content": "Hello there"}]}
 
 
 def app_of(service: Service | None = None, **more: Any) -> FastAPI:
     """The whole application, its door included."""
+    more.setdefault("desk", Desk.of(SETTINGS))
     return create_app(service or scripted_service(), keys=KeyStore(HOME), **more)
 
 
