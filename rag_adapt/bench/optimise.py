@@ -217,7 +217,10 @@ def _program(
 def _shown(first: Setup, demos: Sequence[Any], items: Mapping[str, Item]) -> Setup:
     if not demos:
         return first
-    examples = tuple(Example(input=items[d.item].input, output=d.answer) for d in demos)
+    # DSPy would show the model's own words where they scored; the accepted answer says the same
+    # in the skill's form, and can be found again when the route is served.
+    chosen = [items[demo.item] for demo in demos]
+    examples = tuple(Example(input=item.input, output=item.targets[0]) for item in chosen)
     return Setup(template=first.template, shots=len(examples), pick="chosen", shown=examples)
 
 
