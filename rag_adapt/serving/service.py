@@ -6,6 +6,7 @@ It does not know settings or clients.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from rag_adapt.adapters.card import Card
@@ -15,7 +16,8 @@ from rag_adapt.serving.answering import TokenScores
 from rag_adapt.serving.catalogue import Catalogue, Live
 from rag_adapt.serving.names import AUTO, RouteName
 from rag_adapt.serving.traces import TraceBook
-from rag_adapt.skills.load import SkillPlace, list_skills, read_skill
+from rag_adapt.serving.watching import Stamp, folder_state
+from rag_adapt.skills.load import Reading, SkillPlace, list_skills, read_skill
 from rag_adapt.skills.skill import Skill
 
 LOADING: Final = "the model is being loaded"
@@ -75,6 +77,7 @@ class Service:
         self.scores = scores
         self.catalogue = catalogue or Catalogue(live)
         self._warm = warm
+        self._read: dict[Path, tuple[tuple[Stamp, ...], Reading]] = {}
         self._engine = PartState(name="engine", ready=False, detail=LOADING)
 
     async def start(self) -> None:
@@ -158,10 +161,18 @@ class Service:
     def _skills(self) -> tuple[SkillEntry, ...]:
         entries = []
         for place in list_skills(self.live.home):
-            reading = read_skill(place.folder)
+            reading = self._reading(place.folder)
             fault = "; ".join(f"{f.file}: {f.reason}" for f in reading.faults[:3]) or None
             entries.append(SkillEntry(place=place, skill=reading.skill, fault=fault))
         return tuple(entries)
+
+    def _reading(self, folder: Path) -> Reading:
+        """A skill's folder, read again only where a file of it changed."""
+        state = folder_state(folder)
+        known = self._read.get(folder)
+        if known is None or known[0] != state:
+            known = self._read[folder] = (state, read_skill(folder))
+        return known[1]
 
     def _adapters(self) -> tuple[AdapterEntry, ...]:
         store, weights = self.live.store, self.live.engine.fingerprint.weights

@@ -17,7 +17,12 @@ State = tuple[tuple[Stamp, ...], ...] | tuple[Stamp, ...]
 
 def skill_state(name: str, home: Path) -> tuple[Stamp, ...]:
     """Every file of a skill's folder."""
-    return _stamps(path for path in sorted(find_folder(name, home).rglob("*")) if path.is_file())
+    return folder_state(find_folder(name, home))
+
+
+def folder_state(folder: Path) -> tuple[Stamp, ...]:
+    """Every file under a folder."""
+    return _stamps(path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def runs_state(runs: Path) -> tuple[Stamp, ...]:

@@ -190,6 +190,25 @@ def test_what_cannot_be_done_is_refused_with_the_field_and_the_reason(
         assert says in response.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "scripted", "messages": [{"role": "user", "content": "\\ud800"}]}',
+        b'{"model": "\\ud800", "messages": [{"role": "user", "content": "a"}]}',
+        b'{"model": "scripted", "temperature": NaN, "messages": [{"role":"user","content":"a"}]}',
+        b'{"model": "scripted", "seed": 1e400, "messages": [{"role": "user", "content": "a"}]}',
+        b"[]",
+        b"{",
+        b"",
+        b"\xff",
+    ],
+)
+def test_an_odd_body_is_the_clients_fault(body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = client_of().post("/v1/chat/completions", content=body, headers=headers)
+    assert response.status_code == 400, response.text
+
+
 def test_a_last_message_that_is_not_the_users_is_refused() -> None:
     messages = [*HELLO["messages"], {"role": "assistant", "content": "Hm"}]
     problem = chat(client_of(), messages=messages).json()
