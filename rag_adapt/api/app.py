@@ -12,7 +12,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from rag_adapt import __version__
-from rag_adapt.api import catalog, chat, completions, jobs, problems, security
+from rag_adapt.api import catalog, chat, completions, jobs, problems, runs, security
 from rag_adapt.api.desk import Desk
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
@@ -32,8 +32,9 @@ TAGS: Final = [
     {"name": "answers", "description": "Ask a route or the plain model."},
     {"name": "catalog", "description": "What there is, and whether it is ready."},
     {"name": "jobs", "description": "Long work: watch it, cancel it."},
+    {"name": "runs", "description": "Benchmarks: plan, start, read."},
 ]
-LONG_WORK: Final = (jobs,)
+LONG_WORK: Final = (jobs, runs)
 """What needs a desk."""
 
 
