@@ -46,7 +46,7 @@ def _print(findings: "tuple[Finding, ...]") -> None:
     width = max(len(each.name) for each in findings)
     for each in findings:
         typer.echo(f"{each.state:<8} {each.name:<{width}}  {each.what}")
-        if each.remedy:
-            typer.echo(f"{'':<8} {'':<{width}}  try: {each.remedy}")
+        for line in each.remedy.splitlines():
+            typer.echo(f"{'':<8} {'':<{width}}  try: {line}")
     counts = Counter(each.state for each in findings)
     typer.echo(f"{counts['fault']} fault(s), {counts['warning']} warning(s)")

@@ -98,7 +98,8 @@ def cores(quota: Path = QUOTA) -> float:
     Args:
         quota: Where Linux says how much of them this container gets.
     """
-    there = float(len(os.sched_getaffinity(0)))
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    there = float(len(allowed(0)) if allowed else os.cpu_count() or 1)
     with suppress(OSError, ValueError):  # no such file, or "max": no limit
         share, period = quota.read_text().split()
         return min(there, int(share) / int(period))

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 3.0
 """Seconds for each question."""
-START: Final = "docker compose --profile gpu up --wait vllm"
+START: Final = (
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve FOLDER --served-model-name base "
+    "--host 127.0.0.1 --port 8001 --enable-lora --max-loras 4 --max-lora-rank 16"
+)
 LORA_METRIC: Final = "vllm:lora_requests_info"
 """Exposed by vLLM only where it was started with `--enable-lora`."""
 SLOTS: Final = re.compile(LORA_METRIC + r'\{[^}]*max_lora="(\d+)"')
@@ -58,8 +61,8 @@ def _asked(settings: Settings, base: str) -> Iterator[Observation]:
         except (httpx.TransportError, httpx.InvalidURL) as exc:
             yield fault(
                 f"{shown} does not answer: {exc or type(exc).__name__}",
-                remedy=f"Start it (`{START}`), or correct the address: `export "
-                "RAG_ADAPT_API_BASE=http://127.0.0.1:8001/v1`",
+                remedy=f"Start it: {START}\n"
+                "or correct its address: export RAG_ADAPT_API_BASE=http://127.0.0.1:8001/v1",
             )
             return
         served = _served(reply)
@@ -82,23 +85,17 @@ def _served(reply: "httpx.Response") -> _Served | Observation:
             remedy="export RAG_ADAPT_API_KEY=THE-SERVERS-KEY",
         )
     try:
-        rows: list[dict[str, Any]] = reply.raise_for_status().json()["data"]
+        rows: list[Any] = reply.json()["data"]
         return _Served(
             models=tuple(str(row["id"]) for row in rows),
             owners=frozenset(str(row.get("owned_by")) for row in rows),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, _status_error()):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return fault(
             f"{shown} gives no list of models (HTTP {reply.status_code})",
-            remedy="An OpenAI-compatible address usually ends in /v1: `export "
-            "RAG_ADAPT_API_BASE=http://HOST:PORT/v1`",
+            remedy="An OpenAI-compatible address usually ends in /v1: "
+            "export RAG_ADAPT_API_BASE=http://HOST:PORT/v1",
         )
-
-
-def _status_error() -> type[Exception]:
-    import httpx
-
-    return httpx.HTTPStatusError
 
 
 def _model(name: str, served: _Served, shown: str) -> Observation:
@@ -127,7 +124,6 @@ def _vllm(client: "httpx.Client", root: str) -> Iterator[Observation]:
 
 def _lora(client: "httpx.Client", root: str) -> Iterator[Observation]:
     metrics = _text(client, f"{root}/metrics")
-    loads = client.get(root + LOADING).status_code == NOT_ALLOWED
     if metrics is None:
         yield warning(
             "it does not show its metrics: whether LoRA is enabled cannot be told",
@@ -139,7 +135,7 @@ def _lora(client: "httpx.Client", root: str) -> Iterator[Observation]:
             remedy="Start it with `--enable-lora --max-loras 4 --max-lora-rank 16`, as "
             "compose.yaml does.",
         )
-    elif not loads:
+    elif not _loads(client, root):
         yield warning(
             "LoRA is enabled, but adapters cannot be loaded while it runs",
             remedy="Start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment, as "
@@ -148,6 +144,15 @@ def _lora(client: "httpx.Client", root: str) -> Iterator[Observation]:
     else:
         slots = SLOTS.search(metrics)
         yield ok(f"LoRA is enabled{f', {slots[1]} slots' if slots else ''}; adapters can be loaded")
+
+
+def _loads(client: "httpx.Client", root: str) -> bool:
+    import httpx
+
+    try:
+        return client.get(root + LOADING).status_code == NOT_ALLOWED
+    except httpx.TransportError:
+        return False
 
 
 def _text(client: "httpx.Client", url: str) -> str | None:

@@ -168,6 +168,7 @@ def _wrong(store: AdapterStore, version: str, *, deep: bool) -> Observation | No
     try:
         if deep:
             store.get(version)
+        store.probe(version)
         if store.current(name) is not None:
             store.find(name)
     except AdapterError as error:
