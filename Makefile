@@ -54,7 +54,7 @@ check: install
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 test: check
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=95
 
 clean:
 	rm -rf $(VENV) .rag-adapt .mypy_cache .ruff_cache .pytest_cache

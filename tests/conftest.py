@@ -13,6 +13,8 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; threads of theirs would fight
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
