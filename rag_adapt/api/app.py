@@ -12,7 +12,17 @@ from typing import Final
 from fastapi import FastAPI
 
 from rag_adapt import __version__
-from rag_adapt.api import catalog, chat, completions, jobs, problems, runs, security
+from rag_adapt.api import (
+    adapters,
+    catalog,
+    chat,
+    completions,
+    jobs,
+    problems,
+    runs,
+    security,
+    skills,
+)
 from rag_adapt.api.desk import Desk
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
@@ -33,8 +43,10 @@ TAGS: Final = [
     {"name": "catalog", "description": "What there is, and whether it is ready."},
     {"name": "jobs", "description": "Long work: watch it, cancel it."},
     {"name": "runs", "description": "Benchmarks: plan, start, read."},
+    {"name": "skills", "description": "Tasks: show, check, import, render."},
+    {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
 ]
-LONG_WORK: Final = (jobs, runs)
+LONG_WORK: Final = (jobs, runs, adapters, skills)
 """What needs a desk."""
 
 
