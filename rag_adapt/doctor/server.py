@@ -171,5 +171,8 @@ def _root(base: str) -> str:
 
 
 def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address at all: httpx says why
+        return "the model server"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

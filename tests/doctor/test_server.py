@@ -102,6 +102,13 @@ def test_a_server_that_is_not_there_is_named_with_how_to_start_it() -> None:
     assert "RAG_ADAPT_API_BASE" in said.remedy
 
 
+@pytest.mark.parametrize("address", ["http://[bad", "127.0.0.1:9/v1", "ftp://127.0.0.1/v1"])
+def test_an_address_that_is_none_is_a_fault(address: str) -> None:
+    said = only(server.server, patient(engine="remote", model="hosted_vllm/x", api_base=address))
+    assert said.state == "fault"
+    assert "RAG_ADAPT_API_BASE" in said.remedy
+
+
 def test_credentials_in_the_address_are_not_shown() -> None:
     with serving(VLLM) as base:
         address = base.replace("http://", "http://user:secret@")
