@@ -59,8 +59,12 @@ def check_origin(headers: Headers, *, bound: str) -> None:
         raise _foreign("a page of another site")
 
 
-def check_content_type(headers: Headers) -> None:
+def check_content_type(headers: Headers, *, upload: bool) -> None:
     """Refuse a body that is neither JSON nor an upload with our header.
+
+    Args:
+        headers: Of the request.
+        upload: Whether the operation reads uploads.
 
     Raises:
         ApiProblem: 415 for the type, 403 for an upload without the header.
@@ -69,14 +73,14 @@ def check_content_type(headers: Headers) -> None:
     kind = media_type(sent)
     if kind == "application/json" or re.fullmatch(r"application/[\w.-]+\+json", kind):
         return
-    if kind != "multipart/form-data":
+    if kind != "multipart/form-data" or not upload:
         raise ApiProblem(
             status=415,
             code="unsupported-media-type",
             detail=f"a body of the type {clipped(sent)!r} is not read",
-            hint="Send JSON with `Content-Type: application/json`, "
-            "files with `multipart/form-data`.",
-            headers={"Accept": "application/json, multipart/form-data"},
+            hint="Send JSON with `Content-Type: application/json`"
+            f"{', files with `multipart/form-data`' if upload else ''}.",
+            headers={"Accept": f"application/json{', multipart/form-data' if upload else ''}"},
         )
     if headers.get(OUR_HEADER) != "1":
         raise ApiProblem(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, params
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import Mount, compile_path
 
@@ -28,6 +28,8 @@ class Operation:
     path: str
     """The route's template, such as `/v1/traces/{id}`; or `unmatched`."""
     need: Need
+    upload: bool = False
+    """Whether it reads files: only then may a body be multipart, and large."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +99,17 @@ def _entries(context: RouteContext) -> Iterator[_Entry]:
         paths.append(context.path.rstrip("/") + "/{rest:path}")
     methods = frozenset(context.methods) if context.methods else None
     declared = getattr(context, "openapi_extra", None) or {}
-    operation = Operation(path=context.path, need=_need(declared.get(FIELD)))
+    operation = Operation(
+        path=context.path, need=_need(declared.get(FIELD)), upload=_reads_forms(context)
+    )
     for path in paths:
         yield _Entry(operation=operation, pattern=compile_path(path)[0], methods=methods)
+
+
+def _reads_forms(context: RouteContext) -> bool:
+    """Whether its endpoint takes form fields or files: nothing else reads a multipart body."""
+    field = getattr(context, "body_field", None)
+    return isinstance(getattr(field, "field_info", None), params.Form)
 
 
 def _need(declared: object) -> Need:

@@ -147,7 +147,7 @@ class Door:
         counted = operation.need != "none"  # a busy service still says that it lives
         try:
             caller = await self._admit(headers, operation.need)
-            body = self._body(headers, receive)
+            body = self._body(operation, headers, receive)
             if counted:
                 self._places.enter()
         except ApiProblem as problem:
@@ -207,10 +207,10 @@ class Door:
             raise _unauthorized("this API key is unknown or revoked")
         return key
 
-    def _body(self, headers: Headers, receive: Receive) -> Body:
+    def _body(self, operation: Operation, headers: Headers, receive: Receive) -> Body:
         announced = has_body(headers)
         if announced:
-            check_content_type(headers)
+            check_content_type(headers, upload=operation.upload)
         return Body(
             receive,
             limit=byte_limit(headers, self._limits),

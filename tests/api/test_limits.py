@@ -79,6 +79,17 @@ def test_uploads_have_a_limit_of_their_own(small: Small) -> None:
     assert got.taken < 60
 
 
+def test_an_operation_without_files_reads_no_upload(small: Small) -> None:
+    headers = {
+        "host": "localhost",
+        "x-rag-adapt": "1",
+        "content-length": "4000",
+        "content-type": "multipart/form-data; boundary=b",
+    }
+    got = asyncio.run(call(small.app, "POST", "/v1/ask", headers=headers, pieces=[b"x" * 4000]))
+    assert (got.status, code_of(got.body), got.taken) == (415, "unsupported-media-type", 0)
+
+
 def test_a_body_that_never_ends_is_given_up(small: Small) -> None:
     status = asyncio.run(_slow(small.app))
     assert status == 408
