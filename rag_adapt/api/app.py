@@ -16,6 +16,7 @@ from rag_adapt.api import (
     adapters,
     catalog,
     chat,
+    collections,
     completions,
     jobs,
     problems,
@@ -44,9 +45,10 @@ TAGS: Final = [
     {"name": "jobs", "description": "Long work: watch it, cancel it."},
     {"name": "runs", "description": "Benchmarks: plan, start, read."},
     {"name": "skills", "description": "Tasks: show, check, import, render."},
+    {"name": "collections", "description": "Documents: list, search, add, delete."},
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
 ]
-LONG_WORK: Final = (jobs, runs, adapters, skills)
+LONG_WORK: Final = (jobs, runs, adapters, skills, collections)
 """What needs a desk."""
 
 

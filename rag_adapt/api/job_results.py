@@ -30,7 +30,7 @@ def result_path(job: Job, folder: Path) -> str | None:
     if job.state != "done" or maker is None:
         return None
     made = maker(_output(output_path(folder, job.id)))
-    return None if made is None else f"{made.place}/{quote(made.id, safe='@')}"
+    return None if made is None else f"{made.place}/{quote(made.id, safe='@/')}"
 
 
 def error_text(job: Job, folder: Path) -> str | None:
@@ -65,10 +65,16 @@ def _adapter(card: dict[str, Any]) -> _Made | None:
     return _Made(place="/v1/adapters", id=found) if isinstance(found, str) else None
 
 
+def _collection(report: dict[str, Any]) -> _Made | None:
+    found = report.get("collection")
+    return _Made(place="/v1/collections", id=f"{found}/documents") if found else None
+
+
 MAKERS: Final[dict[tuple[str, ...], Callable[[dict[str, Any]], _Made | None]]] = {
     ("bench",): _run,
     ("adapters", "train"): _adapter,
     ("adapters", "prove"): _adapter,
+    ("index", "build"): _collection,
 }
 """By command: what its JSON result says was made."""
 

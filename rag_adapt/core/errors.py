@@ -11,6 +11,8 @@ It does not know how an error is shown: the command line and the API each have o
     │   ├── TemplateError         a template has an illegal or unfilled placeholder
     │   ├── ModelNotFoundError    no weights where we looked
     │   ├── CollectionError       a collection is missing, empty or cannot be built
+    │   │   ├── DocumentNotFoundError (api/library.py) no such collection or document
+    │   │   └── NotOursError      (api/library.py) a collection of documents from elsewhere
     │   ├── LockedError           another process writes there
     │   ├── AdapterError          an adapter is missing, unsafe or for another base model
     │   ├── PlanError             a benchmark was asked for something that does not exist

@@ -1,0 +1,259 @@
+"""`/v1/collections`: list, search, read; documents in by upload, indexed by a job.
+
+It does not know how documents are kept, indexed or searched.
+"""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path as Folder
+from typing import Annotated, Any, Final, Literal, cast
+
+from fastapi import APIRouter, Body, Form, Header, Path, Query, Request, Response
+
+from rag_adapt.api.desk import (
+    BENCH,
+    CHAT,
+    Desk,
+    IdempotencyKey,
+    accept,
+    accepted,
+    desk_of,
+    shown,
+)
+from rag_adapt.api.library import DocumentNotFoundError, DocumentsForm, Library
+from rag_adapt.api.run_orders import own_flags
+from rag_adapt.retrieval.catalog import collection_folder, list_collections
+from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.protocols import Embedder
+from rag_adapt.schemas.collections import (
+    CollectionEntry,
+    CollectionList,
+    DocumentList,
+    DocumentText,
+    Hit,
+    SearchRequest,
+    SearchResult,
+)
+from rag_adapt.schemas.jobs import JobInfo
+from rag_adapt.serving.service import Service
+
+router = APIRouter(tags=["collections"])
+ENTRY: Final[dict[str, Any]] = {
+    "name": "manual",
+    "state": "ready",
+    "documents": 12,
+    "chunks": 96,
+    "failed": 0,
+    "embedder": "default",
+    "content_hash": "1f3a9c2e7b04",
+    "changeable": True,
+}
+QUERY: Final[dict[str, Any]] = {"query": "how bright is the lamp", "k": 2}
+HIT: Final[dict[str, Any]] = {
+    "document": "borage-light.md",
+    "start": 120,
+    "end": 141,
+    "text": "The lamp gives 900 lm",
+    "score": 0.03,
+}
+FOUND: Final[dict[str, Any]] = {
+    "collection": "manual",
+    "content_hash": "1f3a9c2e7b04",
+    "data": [HIT],
+}
+FILES: Final[dict[str, Any]] = {"documents": ["# Borage light\n\nThe lamp gives 900 lm.\n"]}
+Name = Annotated[str, Path(pattern=r"^[a-z0-9-]{3,48}$", examples=["manual"])]
+Document = Annotated[str, Path(min_length=1, max_length=300, examples=["borage-light.md"])]
+
+
+@router.get(
+    "/v1/collections",
+    summary="List collections",
+    operation_id="collections",
+    response_model=CollectionList,
+    responses=shown({"data": [ENTRY]}),
+    openapi_extra=CHAT,
+)
+async def collections(request: Request) -> CollectionList:
+    """All collections, those of skills included; damaged ones are listed as such."""
+    return await asyncio.to_thread(_listed, desk_of(request))
+
+
+@router.post(
+    "/v1/collections/{name}/search",
+    summary="Search a collection",
+    operation_id="search",
+    response_model=SearchResult,
+    responses=shown(FOUND, 404, 413, 415, 507),
+    openapi_extra=CHAT,
+)
+async def search(
+    request: Request,
+    name: Name,
+    body: Annotated[
+        SearchRequest, Body(openapi_examples={"words": {"summary": "In words", "value": QUERY}})
+    ],
+) -> SearchResult:
+    """The best passages, best first."""
+    service: Service = request.app.state.service
+    # it is a whole embedder; its type says only what routes need of it
+    live = cast(Embedder, service.live.embedder)
+    embedder = None if body.mode == "lexical" else live
+    folder = _folder(desk_of(request), name)
+
+    def found() -> SearchResult:
+        with Collection.open(folder, embedder) as open_:
+            hits = open_.search(body.query, body.k, body.mode)
+            data = [Hit(**asdict(hit)) for hit in hits]
+            return SearchResult(collection=name, content_hash=open_.content_hash, data=data)
+
+    return await asyncio.to_thread(found)
+
+
+@router.get(
+    "/v1/collections/{name}/documents",
+    summary="List a collection's documents",
+    operation_id="documents",
+    response_model=DocumentList,
+    responses=shown({"data": [HIT["document"]], "next": None}, 404, 507),
+    openapi_extra=CHAT,
+)
+async def documents(
+    request: Request,
+    name: Name,
+    limit: Annotated[int, Query(ge=1, le=1000, examples=[100])] = 100,
+    cursor: Annotated[str | None, Query(max_length=300, examples=["borage-light.md"])] = None,
+) -> DocumentList:
+    """Paths of the documents that are indexed, in order."""
+
+    def page() -> DocumentList:
+        with Collection.open(_folder(desk_of(request), name)) as open_:
+            known = [path for path in sorted(open_.documents()) if cursor is None or path > cursor]
+        more = known[limit - 1] if len(known) > limit else None
+        return DocumentList(data=known[:limit], next=more)
+
+    return await asyncio.to_thread(page)
+
+
+@router.get(
+    "/v1/collections/{name}/documents/{document:path}",
+    summary="Read a document",
+    operation_id="document",
+    response_model=DocumentText,
+    responses=shown({"document": HIT["document"], "text": "# Borage light"}, 404, 507),
+    openapi_extra=CHAT,
+)
+async def document(request: Request, name: Name, document: Document) -> DocumentText:
+    """Its text as it was parsed, which the spans of passages count in."""
+
+    def read() -> DocumentText:
+        with Collection.open(_folder(desk_of(request), name)) as open_:
+            if document not in open_.documents():
+                raise DocumentNotFoundError(
+                    f"collection {name!r} has no document {document[:80]!r}",
+                    hint=f"GET /v1/collections/{name}/documents lists them.",
+                )
+            return DocumentText(document=document, text=open_.text(document))
+
+    return await asyncio.to_thread(read)
+
+
+@router.post(
+    "/v1/collections/{name}/documents",
+    summary="Add documents",
+    operation_id="add_documents",
+    status_code=202,
+    response_model=JobInfo,
+    responses=accepted(408, 413, 415),
+    openapi_extra=BENCH,
+)
+async def add(
+    request: Request,
+    response: Response,
+    name: Name,
+    body: Annotated[
+        DocumentsForm,
+        Form(
+            media_type="multipart/form-data",
+            openapi_examples={"one": {"summary": "One document", "value": FILES}},
+        ),
+    ],
+    x_rag_adapt: Annotated[
+        Literal["1"],
+        Header(description="Shows that no web page sent it.", examples=["1"]),
+    ],
+    idempotency_key: IdempotencyKey = None,
+) -> JobInfo:
+    """Upload markdown and text files; a job indexes them, and makes the collection if it is new.
+
+    A document of the same name is replaced. The uploaded ones are kept where no job could be made
+    of them: send them again, or any others, later.
+    """
+    desk = desk_of(request)
+    await asyncio.to_thread(_library(desk).add, name, body.documents)
+    return await accept(request, response, _build(desk, name), idempotency_key)
+
+
+@router.delete(
+    "/v1/collections/{name}/documents/{document:path}",
+    summary="Delete a document",
+    operation_id="delete_document",
+    status_code=202,
+    response_model=JobInfo,
+    responses=accepted(404),
+    openapi_extra=BENCH,
+)
+async def delete(
+    request: Request,
+    response: Response,
+    name: Name,
+    document: Document,
+) -> JobInfo:
+    """Delete an uploaded document; a job takes it out of the index."""
+    desk = desk_of(request)
+    await asyncio.to_thread(_library(desk).remove, name, document)
+    return await accept(request, response, _build(desk, name), None)
+
+
+def _library(desk: Desk) -> Library:
+    return Library(desk.home, desk.settings.indexes)
+
+
+def _build(desk: Desk, name: str) -> list[str]:
+    """The command that brings a collection up to date with its uploaded documents."""
+    flags = own_flags(desk.settings, ("embedder",))
+    folder = str(_library(desk).folder(name).absolute())
+    return ["index", "build", "--json", *flags, "--", name, folder]
+
+
+def _folder(desk: Desk, name: str) -> Folder:
+    """Where a collection lies.
+
+    Raises:
+        DocumentNotFoundError: there is none of that name.
+    """
+    folder = collection_folder(desk.settings.indexes, name)
+    if not folder.is_dir():
+        raise DocumentNotFoundError(
+            f"there is no collection {name!r}", hint="GET /v1/collections lists them."
+        )
+    return folder
+
+
+def _listed(desk: Desk) -> CollectionList:
+    library = _library(desk)
+    return CollectionList(
+        data=[
+            CollectionEntry(
+                name=one.name,
+                state=one.state,
+                documents=one.documents,
+                chunks=one.chunks,
+                failed=one.failed,
+                embedder=one.embedder,
+                content_hash=one.content_hash,
+                changeable=library.holds(one.name),
+            )
+            for one in list_collections(desk.settings.indexes)
+        ]
+    )

@@ -1,0 +1,81 @@
+"""Collections of documents on the wire.
+
+It does not know how documents are kept, indexed or searched.
+"""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from rag_adapt.retrieval.catalog import State
+from rag_adapt.retrieval.protocols import SearchMode
+from rag_adapt.schemas.orders import Order
+from rag_adapt.schemas.wire import Wire
+
+
+class CollectionEntry(Wire):
+    """One collection; zeros unless it is ready."""
+
+    name: str
+    state: State
+    """`unfinished` while its first build runs or after it was interrupted."""
+    documents: int
+    chunks: int
+    failed: int
+    """Files that were left out."""
+    embedder: str
+    content_hash: str
+    """Identity of documents, chunker and weights."""
+    changeable: bool
+    """Whether its documents were uploaded here: others are changed where they lie."""
+
+
+class CollectionList(Wire):
+    """`GET /v1/collections`."""
+
+    data: list[CollectionEntry]
+
+
+class SearchRequest(Order):
+    """What to look for."""
+
+    query: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    k: Annotated[int, Field(ge=1, le=100)] = 4
+    """Passages at most."""
+    mode: SearchMode = "fused"
+
+
+class Hit(Wire):
+    """A passage that was found."""
+
+    document: str
+    start: int
+    """First character in the parsed document."""
+    end: int
+    """One past the last."""
+    text: str
+    score: float
+    """Higher is better; the scale is the mode's own."""
+
+
+class SearchResult(Wire):
+    """Passages, best first."""
+
+    collection: str
+    content_hash: str
+    data: list[Hit]
+
+
+class DocumentList(Wire):
+    """`GET /v1/collections/{name}/documents`: one page, by path."""
+
+    data: list[str]
+    next: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class DocumentText(Wire):
+    """One document as it was parsed: spans count its characters."""
+
+    document: str
+    text: str
