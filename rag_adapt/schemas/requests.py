@@ -14,6 +14,7 @@ MOST_TOKENS: Final = 8192
 MOST_MESSAGES: Final = 256
 MOST_CHARACTERS: Final = 400_000
 MOST_STOPS: Final = 16
+MOST_METADATA: Final = 64
 ECHO: Final = (
     "is refused: it sends the prompt back with its log-probabilities, and one such request can "
     "kill a server that holds adapters; leave it out"
@@ -65,7 +66,7 @@ class ChatMessage(Wire):
 
     role: Literal["system", "developer", "user", "assistant"]
     """`developer` is read as `system`."""
-    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    content: Text | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=64)]
     name: str | None = Field(default=None, max_length=200)
     """Accepted and not used."""
 
@@ -97,7 +98,7 @@ class Generation(Wire):
     top_p: float | None = Field(default=None, gt=0, le=1)
     n: int | None = Field(default=None, ge=1, le=MOST_CHOICES)
     """Answers to the same question; with temperature 0 they are alike."""
-    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=MOST_STOPS)] | None = None
     """On a route these come on top of the skill's own."""
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     """Default: another one for every request."""
@@ -113,7 +114,7 @@ class Generation(Wire):
     )
     user: str | None = None
     """Accepted and not used."""
-    metadata: dict[str, Any] | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=MOST_METADATA)] | None = None
     """Accepted and not used."""
     store: bool | None = None
     """Accepted and not used."""
@@ -129,7 +130,9 @@ class Generation(Wire):
 class ChatRequest(Generation):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[
+        list[ChatMessage], Field(fail_fast=True, min_length=1, max_length=MOST_MESSAGES)
+    ]
     """The last one is the user's; on a route it is the item, and the others stand before it."""
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     """The newer name of `max_tokens`; the smaller of the two holds."""
@@ -152,7 +155,9 @@ class ChatRequest(Generation):
 class CompletionRequest(Generation):
     """`POST /v1/completions`."""
 
-    prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MOST_CHOICES)]
+    prompt: (
+        Text | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=MOST_CHOICES)]
+    )
     """The item; with the plain model it is sent as one user message. Several are answered each."""
     logprobs: int | None = Field(default=None, ge=0, le=1)
     """0 or 1: log-probabilities of the answer's tokens, where the engine gives them."""
