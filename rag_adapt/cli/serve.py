@@ -91,11 +91,10 @@ def _run(app: "FastAPI", listener: socket.socket) -> None:
     """Serve until Ctrl-C, which is how a server ends and no interruption."""
     import uvicorn
 
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE
-    )
+    from rag_adapt.api.connections import server_config
+
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(server_config(app, grace=GRACE)).run(sockets=[listener])
     typer.echo("Stopped.")
 
 

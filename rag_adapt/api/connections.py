@@ -1,0 +1,119 @@
+"""Connections of the server: how long a request's head may be, in bytes and in seconds.
+
+It does not know what is asked. Idle connections make room for new ones, so that whoever only
+opens them locks nobody out.
+"""
+
+import asyncio
+import sys
+from typing import Any, ClassVar, Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_BYTES: Final = 32 * 1024
+"""Of a request's line and headers."""
+HEAD_SECONDS: Final = 10.0
+"""From the connection, or a further request's first byte, until the head is complete."""
+KEEP_ALIVE: Final = 5
+"""Seconds that a connection is kept after an answer."""
+BACKLOG: Final = 128
+"""Connections that are accepted at one go."""
+MOST: Final = 1000
+"""Connections held at once, where the system lets us have twice as many files."""
+LEAST: Final = 16
+
+
+class Connection(H11Protocol):
+    """One connection; closed where its request's head does not come, or others need the place."""
+
+    most: ClassVar[int] = MOST
+    head_seconds: ClassVar[float] = HEAD_SECONDS
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._head: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a head; the idle connection that waits longest may have to go."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._await_head()
+        if len(self.connections) > self.most:
+            self._longest_idle()._close()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; from a head's first byte its end is awaited."""
+        super().data_received(data)
+        if not self.idle:
+            self._stop_waiting()
+        elif self._head is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._head = self.loop.call_later(self.head_seconds, self._close)
+
+    def _stop_waiting(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _longest_idle(self) -> "Connection":
+        """Of connections without a request; this one where all have one."""
+        waiting = [
+            (one._head.when(), id(one), one)
+            for one in self.connections
+            if isinstance(one, Connection) and one is not self and one.idle and one._head
+        ]
+        return min(waiting)[2] if waiting else self
+
+    def _close(self) -> None:
+        """At once: `connections` must not count it any more when the next one comes."""
+        self._stop_waiting()
+        self.connections.discard(self)
+        self.transport.abort()
+
+
+def server_config(
+    app: FastAPI, *, grace: int, most: int | None = None, head_seconds: float = HEAD_SECONDS
+) -> uvicorn.Config:
+    """How the server listens.
+
+    Args:
+        app: What answers.
+        grace: Seconds that answers under way may take to end when the server stops.
+        most: Connections held at once; by the files that this process may open where None.
+        head_seconds: See `HEAD_SECONDS`.
+    """
+    bounds = {"most": most or most_connections(), "head_seconds": head_seconds}
+    return uvicorn.Config(
+        app,
+        http=type("BoundedConnection", (Connection,), bounds),
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_keep_alive=KEEP_ALIVE,
+        backlog=BACKLOG,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=grace,
+    )
+
+
+def most_connections() -> int:
+    """Half of the files that this process may open: the rest is for its own."""
+    if sys.platform == "win32":
+        return MOST
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST if soft == resource.RLIM_INFINITY else max(LEAST, min(MOST, soft // 2))
