@@ -6,6 +6,7 @@ It does not know who the client is, nor what it asks.
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
@@ -38,7 +39,7 @@ class Limits:
     burst: int = 200
     """Requests of one key at once after a pause."""
     concurrency: int = 128
-    """Requests inside at once, all clients together."""
+    """Requests answered at once, all clients together; as many bodies may be on their way."""
 
     @classmethod
     def of(cls, settings: "Settings") -> Self:
@@ -93,32 +94,86 @@ class Buckets:
 
 
 class Places:
-    """So many requests inside, and no more."""
+    """So many requests inside, and no more; a quarter is out of reach for any single caller."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self.taken = 0
+        self._count, self._share = count, count - count // 4
+        self._taken: Counter[str] = Counter()
 
-    def enter(self) -> None:
-        """Take a place; `leave` gives it back.
+    def enter(self, name: str) -> None:
+        """Take a place for a caller; `leave` gives it back.
 
         Raises:
-            ApiProblem: 503; all are taken.
+            ApiProblem: 503, all are taken; 429, the caller has as many as one may have.
         """
-        if self.taken >= self._count:
+        if self._taken.total() >= self._count:
             raise ApiProblem(
                 status=503,
                 code="busy",
                 detail=f"{self._count} requests are being answered already",
                 hint="Send it again in a moment; the operator may raise serve_concurrency.",
                 retryable=True,
-                headers={"Retry-After": "1"},
+                headers={"Retry-After": "1", **CLOSE},
             )
-        self.taken += 1
+        if self._taken[name] >= self._share:
+            raise ApiProblem(
+                status=429,
+                code="too-many-at-once",
+                detail=f"{self._share} requests of this caller are under way already",
+                hint="Wait for one of them; the operator may raise serve_concurrency.",
+                retryable=True,
+                headers={"Retry-After": "1", **CLOSE},
+            )
+        self._taken[name] += 1
+
+    def leave(self, name: str) -> None:
+        """Give a place back."""
+        self._taken[name] -= 1
+        if not self._taken[name]:
+            del self._taken[name]
+
+
+class Visit:
+    """One request's place: among those that are read until its body is there, then among those
+    that are answered. Slow bodies thus keep nobody from being answered.
+
+    Args:
+        reading: Places of requests whose body is on its way.
+        answering: Places of the others.
+        name: The caller's.
+    """
+
+    def __init__(self, reading: Places, answering: Places, *, name: str) -> None:
+        self._reading, self._answering, self._name = reading, answering, name
+        self._at: Places | None = None
+
+    def enter(self, *, announced: bool) -> None:
+        """Come in, with a body to be read or without.
+
+        Raises:
+            ApiProblem: see `Places.enter`.
+        """
+        self._move(self._reading if announced else self._answering)
+
+    def complete(self) -> None:
+        """The body is there.
+
+        Raises:
+            ApiProblem: see `Places.enter`.
+        """
+        if self._at is self._reading:
+            self.leave()
+            self._move(self._answering)
 
     def leave(self) -> None:
-        """Give a place back."""
-        self.taken -= 1
+        """Go, wherever it is."""
+        if self._at is not None:
+            self._at.leave(self._name)
+            self._at = None
+
+    def _move(self, places: Places) -> None:
+        places.enter(self._name)
+        self._at = places
 
 
 def has_body(headers: Headers) -> bool:
@@ -147,7 +202,18 @@ class Body:
     back, and `refused` says what to send in its place.
     """
 
-    def __init__(self, receive: Receive, *, limit: int, seconds: float, announced: bool) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        *,
+        limit: int,
+        seconds: float,
+        announced: bool,
+        visit: Visit | None = None,
+    ) -> None:
+        self.announced = announced
+        self.visit = visit
+        """Told when the body is complete."""
         self.refused: ApiProblem | None = None
         self._receive, self._limit, self._seconds = receive, limit, seconds
         self._size = 0
@@ -158,15 +224,26 @@ class Body:
         """The next message; in place of the server's own `receive`.
 
         Raises:
-            ApiProblem: 413 or 408.
+            ApiProblem: 413, 408, or what `Visit.complete` refuses with.
         """
         message = await (self._receive() if self._complete else self._in_time())
         if message["type"] == "http.request":
             self._size += len(message.get("body", b""))
             if self._size > self._limit:
                 self._refuse(_too_large(self._limit))
-            self._complete = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self._finish()
         return message
+
+    def _finish(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        try:
+            if self.visit is not None:
+                self.visit.complete()
+        except ApiProblem as problem:
+            self._refuse(problem)
 
     async def _in_time(self) -> Message:
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_adapt.api.limits import Body, Buckets, Limits, Places, Reply, byte_limit, has_body
+from rag_adapt.api.limits import Body, Buckets, Limits, Places, Reply, Visit, byte_limit, has_body
 from rag_adapt.api.origin import check_content_type, check_origin, is_loopback
 from rag_adapt.api.problems import ApiProblem, problem_of
 from rag_adapt.api.scopes import Need, Operation, Operations, satisfies
@@ -114,7 +114,8 @@ class Door:
         self._open_to_all = is_loopback(host)
         self._rates = Buckets(rate=limits.rate, burst=limits.burst)
         self._strangers = Buckets(rate=STRANGERS_RATE, burst=STRANGERS_BURST)
-        self._places = Places(limits.concurrency)
+        self._answering = Places(limits.concurrency)
+        self._reading = Places(limits.concurrency)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one connection in, or answer it here."""
@@ -148,8 +149,10 @@ class Door:
         try:
             caller = await self._admit(headers, operation.need)
             body = self._body(operation, headers, receive)
+            visit = Visit(self._reading, self._answering, name=caller.name)
             if counted:
-                self._places.enter()
+                visit.enter(announced=body.announced)
+                body.visit = visit
         except ApiProblem as problem:
             return await _refuse(problem, scope, receive, send)
         except RagAdaptError as error:  # the state file is damaged, locked, on a full disk
@@ -162,8 +165,7 @@ class Door:
             if problem is not body.refused:
                 raise
         finally:
-            if counted:
-                self._places.leave()
+            visit.leave()
         await reply.finish(scope, receive)
         return reply.status or 500
 

@@ -96,24 +96,11 @@ def test_a_body_that_never_ends_is_given_up(small: Small) -> None:
 
 
 async def _slow(app: Any) -> int:
-    sent: list[dict[str, Any]] = []
-
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0.06)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/ask",
-        "query_string": b"",
-        "headers": [(k.encode(), v.encode()) for k, v in CHUNKED.items()],
-    }
-    await app(scope, receive, send)
-    return int(sent[0]["status"])
+    return await _status(app, receive)
 
 
 def test_waiting_for_a_disconnect_is_not_a_slow_body(small: Small) -> None:
@@ -165,11 +152,84 @@ async def _crowd(small: Small) -> tuple[list[int], int, int]:
 
 def test_a_busy_answer_says_when_to_come_back() -> None:
     places = Places(1)
-    places.enter()
+    places.enter("a")
     with pytest.raises(ApiProblem) as refused:
-        places.enter()
+        places.enter("b")
     assert refused.value.retryable
-    assert refused.value.headers == {"Retry-After": "1"}
+    assert refused.value.headers["Retry-After"] == "1"
+
+
+def test_one_caller_never_has_all_places() -> None:
+    places = Places(4)
+    for _ in range(3):
+        places.enter("greedy")
+    with pytest.raises(ApiProblem) as refused:
+        places.enter("greedy")
+    assert (refused.value.status, refused.value.code) == (429, "too-many-at-once")
+    places.enter("modest")
+    places.leave("greedy")
+    places.enter("greedy")
+
+
+def test_bodies_on_their_way_keep_nobody_from_being_answered(small: Small) -> None:
+    first, crowded, answered = asyncio.run(_slow_bodies(small.app))
+    assert (first, crowded, answered) == (200, 503, 200)
+
+
+async def _slow_bodies(app: Any) -> tuple[int, int, int]:
+    """Two bodies stand still: status of one when it ends, of a third body, of one without any."""
+    go = asyncio.Event()
+
+    async def halting() -> Any:
+        await go.wait()
+        return {"type": "http.request", "body": b'{"text": "a"}', "more_body": False}
+
+    waiting = [asyncio.create_task(_status(app, halting)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    pieces = [b'{"text": "a"}']
+    third = await call(app, "POST", "/v1/ask", headers=CHUNKED, pieces=pieces)
+    other = await call(app, "GET", "/v1/me", headers=JSON)
+    go.set()
+    return (await asyncio.gather(*waiting))[0], third.status, other.status
+
+
+async def _status(app: Any, receive: Any) -> int:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/ask",
+        "query_string": b"",
+        "headers": [(k.encode(), v.encode()) for k, v in CHUNKED.items()],
+    }
+    await app(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+def test_a_body_that_is_complete_while_all_places_are_taken_is_503(small: Small) -> None:
+    go = asyncio.Event()
+
+    async def held() -> str:
+        await go.wait()
+        return "x"
+
+    async def run() -> int:
+        tasks = [asyncio.create_task(call(small.app, "GET", "/held", headers=JSON)) for _ in "ab"]
+        await asyncio.sleep(0.01)
+        got = await call(
+            small.app, "POST", "/v1/ask", headers=CHUNKED, pieces=[b'{"text"', b': "a"}']
+        )
+        go.set()
+        assert [one.status for one in await asyncio.gather(*tasks)] == [200, 200]
+        return got.status
+
+    small.app.add_api_route("/held", held)
+    assert asyncio.run(run()) == 503
+    assert small.reached == []
 
 
 def test_a_failing_endpoint_gives_its_place_back(small: Small) -> None:
