@@ -17,9 +17,19 @@ from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
 KEEP: Final = 10_000
 """Traces kept by default."""
 LARGEST: Final = 4 * 1024 * 1024
-"""Bytes of one trace; token ids are left out of a larger one."""
+"""Bytes of one trace: a larger one loses its token ids, then its events, then its texts."""
+BUDGET: Final = 512 * 1024 * 1024
+"""Bytes of all traces together."""
+AFTER: Final = 0.9
+"""Share of the budget that is left when the oldest had to go, so that they go rarely."""
+BUSY_MILLISECONDS: Final = 1000
+"""How long a write waits for another process's transaction: an answer waits with it."""
 TABLE: Final = """CREATE TABLE IF NOT EXISTS traces (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body BLOB NOT NULL)"""
+OVER: Final = """DELETE FROM traces WHERE number <= (SELECT max(number) FROM (
+    SELECT number, sum(length(body)) OVER (ORDER BY number DESC) AS together FROM traces)
+    WHERE together > ?)"""
+"""All that, with those after it, have more bytes together."""
 Result = TypeVar("Result")
 
 
@@ -34,6 +44,8 @@ class KeptTrace:
     """As the client named it."""
     answers: tuple[dict[str, Any], ...]
     """One per choice: its trace, and its text or its failure."""
+    owner: str = ""
+    """Who asked: the name of the caller."""
 
 
 def new_id() -> str:
@@ -47,21 +59,24 @@ class TraceBook:
     Args:
         home: The home folder; made where it is missing.
         keep: How many are kept.
+        budget: Bytes that they may have together.
 
     Raises:
         StorageError: the file cannot be written.
         CollectionError: the file is damaged.
     """
 
-    def __init__(self, home: Path, *, keep: int = KEEP) -> None:
+    def __init__(self, home: Path, *, keep: int = KEEP, budget: int = BUDGET) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.path = home / "state.db"
-        self._keep = keep
+        self._keep, self._budget = keep, budget
         self.path.touch(mode=0o600)  # what people asked is nobody else's business
         self._db = open_writer(self.path)
         with translated(self.path):
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             self._db.execute(TABLE)
+            self._bytes = self._total()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="traces")
 
     async def keep(self, trace: KeptTrace) -> None:
@@ -89,17 +104,27 @@ class TraceBook:
         return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
 
     def _write(self, trace: KeptTrace) -> None:
-        fields = {"created": trace.created, "model": trace.model, "answers": trace.answers}
-        body = json.dumps(fields, ensure_ascii=False).encode()
-        if len(body) > LARGEST:
-            answers = [_without_tokens(answer) for answer in trace.answers]
-            body = json.dumps({**fields, "answers": answers}, ensure_ascii=False).encode()
+        body = _body(trace)
         with transaction(self._db):
             made = self._db.execute(
                 "INSERT OR REPLACE INTO traces (id, body) VALUES (?, ?)", (trace.id, body)
             )
             oldest = (made.lastrowid or 0) - self._keep
             self._db.execute("DELETE FROM traces WHERE number <= ?", (oldest,))
+        self._bytes += len(body)
+        if self._bytes > self._budget:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        """Let the oldest go until the rest fits."""
+        with transaction(self._db):
+            self._db.execute(OVER, (int(self._budget * AFTER),))
+        self._bytes = self._total()
+
+    def _total(self) -> int:
+        """Bytes of all traces."""
+        row = self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM traces").fetchone()
+        return int(row[0])
 
     def _read(self, id: str) -> KeptTrace | None:
         row = self._db.execute("SELECT body FROM traces WHERE id = ?", (id,)).fetchone()
@@ -111,7 +136,24 @@ class TraceBook:
             created=fields["created"],
             model=fields["model"],
             answers=tuple(fields["answers"]),
+            owner=fields.get("owner", ""),
         )
+
+
+def _body(trace: KeptTrace) -> bytes:
+    """As it is kept, at most `LARGEST` bytes long."""
+    body = b""
+    for shorten in (dict, _without_tokens, _without_events, _without_text):
+        fields = {
+            "created": trace.created,
+            "model": trace.model,
+            "owner": trace.owner,
+            "answers": [shorten(answer) for answer in trace.answers],
+        }
+        body = json.dumps(fields, ensure_ascii=False).encode()
+        if len(body) <= LARGEST:
+            break
+    return body
 
 
 def _without_tokens(answer: dict[str, Any]) -> dict[str, Any]:
@@ -121,3 +163,11 @@ def _without_tokens(answer: dict[str, Any]) -> dict[str, Any]:
         for event in trace["events"]
     ]
     return {**answer, "trace": {**trace, "events": events}}
+
+
+def _without_events(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "trace": {"events": [], "left_out": f"longer than {LARGEST} bytes"}}
+
+
+def _without_text(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in _without_events(answer).items() if name != "text"}

@@ -15,6 +15,12 @@ def trace(id: str, text: str = "a") -> KeptTrace:
     return KeptTrace(id=id, created=7, model="route:prompt/colours", answers=(answer,))
 
 
+def with_tokens(id: str, count: int) -> KeptTrace:
+    events = [{"name": "generate", "detail": {"token_ids": [1] * count, "text": "a"}}]
+    answer = {"text": "a", "trace": {"route": {}, "events": events}}
+    return KeptTrace(id=id, created=7, model="m", answers=(answer,), owner="key")
+
+
 def test_a_trace_is_found_after_a_restart(tmp_path: Path) -> None:
     book = TraceBook(tmp_path / "home")
     asyncio.run(book.keep(trace("one")))
@@ -45,12 +51,45 @@ def test_the_oldest_go_where_there_are_too_many(tmp_path: Path) -> None:
 
 def test_a_trace_that_is_too_large_loses_its_tokens_alone(tmp_path: Path) -> None:
     book = TraceBook(tmp_path)
-    asyncio.run(book.keep(trace("big", "x" * LARGEST)))
+    asyncio.run(book.keep(with_tokens("big", LARGEST // 3)))
     found = asyncio.run(book.find("big"))
     assert found is not None
     detail = found.answers[0]["trace"]["events"][0]["detail"]
     assert list(detail) == ["text"]
     book.close()
+
+
+@pytest.mark.parametrize("text", ["short", "x" * LARGEST], ids=["events", "text"])
+def test_no_trace_is_larger_than_the_bound(tmp_path: Path, text: str) -> None:
+    book = TraceBook(tmp_path)
+    answer = trace("a").answers[0] | {"text": text}
+    answer["trace"] = {"events": [{"name": "x", "detail": {"text": "x" * LARGEST}}]}
+    asyncio.run(book.keep(KeptTrace(id="big", created=7, model="m", answers=(answer,))))
+    found = asyncio.run(book.find("big"))
+    assert found is not None
+    assert found.answers[0]["trace"]["left_out"] == f"longer than {LARGEST} bytes"
+    assert found.answers[0].get("text") == (text if text == "short" else None)
+    book.close()
+
+
+def test_traces_have_a_budget_of_bytes_and_the_oldest_go_first(tmp_path: Path) -> None:
+    book = TraceBook(tmp_path, budget=10_000)
+
+    async def fill() -> list[bool]:
+        for number in range(12):
+            await book.keep(trace(str(number), "x" * 500))
+        return [await book.find(str(number)) is not None for number in range(12)]
+
+    kept = asyncio.run(fill())
+    assert kept == sorted(kept)
+    assert 0 < sum(kept) < 10
+    book.close()
+    again = TraceBook(tmp_path, budget=3000)
+    asyncio.run(again.keep(trace("last", "x" * 500)))
+    assert asyncio.run(again.find("last")) is not None
+    assert asyncio.run(again.find("11")) is not None
+    assert asyncio.run(again.find("8")) is None
+    again.close()
 
 
 def test_an_id_cannot_be_guessed() -> None:
