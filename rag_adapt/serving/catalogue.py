@@ -4,6 +4,7 @@ It does not know HTTP or settings; what answers is handed in. It never trains.
 """
 
 import asyncio
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -86,7 +87,8 @@ class Catalogue:
         """Told of swaps and failed proofs, if there is one."""
         self._fresh = fresh
         self._kept: OrderedDict[RouteName, _Kept] = OrderedDict()
-        self._opening: dict[RouteName, asyncio.Lock] = {}
+        self._opening: dict[RouteName, asyncio.Task[Served]] = {}
+        self._indexing: dict[str, threading.Lock] = {}
         self._searches: dict[str, tuple[State, Search]] = {}
 
     @property
@@ -119,26 +121,35 @@ class Catalogue:
         return plain()
 
     async def _look(self, name: RouteName) -> Served:
-        async with self._opening.setdefault(name, asyncio.Lock()):
-            try:
-                skill = await asyncio.to_thread(self._skill_name, name)
-                state = await asyncio.to_thread(self._state, skill)
-                kept = self._kept.get(name)
-                if kept is None or kept.state != state:
-                    served = await self._build(name, skill)
-                else:
-                    served = kept.served
-            finally:
-                if not self._kept.get(name):
-                    self._opening.pop(name, None)
-            self._keep(name, _Kept(served=served, state=state, looked=time.monotonic()))
-            return served
+        """Join whoever opens this route already; a client that leaves does not stop it.
+
+        What indexes or loads goes on in a thread whatever becomes of its client: without the
+        shield the next request would begin beside it.
+        """
+        task = self._opening.get(name)
+        if task is None:
+            task = self._opening[name] = asyncio.create_task(self._open(name))
+            task.add_done_callback(lambda done: self._opened(name, done))
+        return await asyncio.shield(task)
+
+    def _opened(self, name: RouteName, task: "asyncio.Task[Served]") -> None:
+        self._opening.pop(name, None)
+        if not task.cancelled():
+            task.exception()  # seen, also where every client has left
+
+    async def _open(self, name: RouteName) -> Served:
+        skill = await asyncio.to_thread(self._skill_name, name)
+        state = await asyncio.to_thread(self._state, skill)
+        kept = self._kept.get(name)
+        served = kept.served if kept and kept.state == state else await self._build(name, skill)
+        self._keep(name, _Kept(served=served, state=state, looked=time.monotonic()))
+        return served
 
     def _keep(self, name: RouteName, kept: _Kept) -> None:
         self._kept[name] = kept
         self._kept.move_to_end(name)
         while len(self._kept) > KEPT:
-            self._opening.pop(self._kept.popitem(last=False)[0], None)
+            self._kept.popitem(last=False)
 
     def _skill_name(self, name: RouteName) -> str:
         """The skill that is meant: named itself, or by an adapter of it."""
@@ -275,11 +286,13 @@ class Catalogue:
         return Kit(skill=skill, adapters=live.adapters, embedder=live.embedder, search=search)
 
     def _search(self, skill: Skill) -> Search:
-        state = skill_state(skill.name, self.live.home)
-        known = self._searches.get(skill.name)
-        if known is None or known[0] != state:
-            known = self._searches[skill.name] = (state, self.live.index(skill))
-        return known[1]
+        """Its documents, brought up to date by one thread at a time. Blocking."""
+        with self._indexing.setdefault(skill.name, threading.Lock()):
+            state = skill_state(skill.name, self.live.home)
+            known = self._searches.get(skill.name)
+            if known is None or known[0] != state:
+                known = self._searches[skill.name] = (state, self.live.index(skill))
+            return known[1]
 
 
 def _how(card: Card) -> str:

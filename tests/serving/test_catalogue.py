@@ -3,16 +3,21 @@
 import asyncio
 import json
 import shutil
+import threading
+from dataclasses import replace
 
 import pytest
 
 from rag_adapt.adapters.store import AdapterStore
+from rag_adapt.bench.arms import Search
 from rag_adapt.bench.proof import Proof, not_provable
 from rag_adapt.core.errors import AdapterError, ModelNotFoundError, NotProvenError
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.routes.demonstrate import Demonstrate
+from rag_adapt.serving.catalogue import Catalogue
 from rag_adapt.serving.served import Served
-from tests.serving.parts import HOME, benched, imported, opened, published, service
+from rag_adapt.skills.skill import Skill
+from tests.serving.parts import HOME, benched, imported, indexed, live, opened, published, service
 
 
 def test_a_prompt_is_served_in_the_skills_first_template() -> None:
@@ -144,6 +149,61 @@ def test_a_route_is_opened_once_for_many_requests_and_anew_when_the_skill_change
     (folder / "corpus" / "more.md").write_text("Thing number 3 is blue.\n")
     again = opened(one, "route:rag/colours")
     assert again.route.spec() != found[0].route.spec()
+
+
+class SlowIndex:
+    """Indexes when it may, and counts how many threads do so at once."""
+
+    def __init__(self) -> None:
+        self.go, self.started = threading.Event(), threading.Event()
+        self.begun = self.inside = self.most = 0
+
+    def __call__(self, skill: Skill) -> Search:
+        self.begun += 1
+        self.started.set()
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        assert self.go.wait(10)
+        self.inside -= 1
+        return indexed(skill)
+
+
+def test_a_client_that_leaves_while_its_route_is_opened_leaves_it_to_the_next() -> None:
+    imported()
+    index = SlowIndex()
+    catalogue = Catalogue(replace(live(), index=index))
+
+    async def leave_and_come() -> Served:
+        first = asyncio.create_task(catalogue.open("route:rag/colours"))
+        await asyncio.to_thread(index.started.wait, 10)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = asyncio.create_task(catalogue.open("route:rag/colours"))
+        await asyncio.sleep(0.05)
+        index.go.set()
+        return await second
+
+    assert asyncio.run(leave_and_come()).arm == "rag"
+    assert (index.begun, index.most) == (1, 1)
+
+
+def test_two_routes_of_one_skill_index_it_one_after_the_other() -> None:
+    imported()
+    index = SlowIndex()
+    engine = ScriptedEngine()
+    published(engine, name="colours-context", with_context=True)
+    catalogue = Catalogue(replace(live(engine), index=index))
+
+    async def both() -> None:
+        names = ("route:rag/colours", "route:rag+lora/colours")
+        tasks = [asyncio.create_task(catalogue.open(name)) for name in names]
+        await asyncio.to_thread(index.started.wait, 10)
+        await asyncio.sleep(0.05)
+        index.go.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(both())
+    assert (index.begun, index.most) == (1, 1)
 
 
 def test_a_name_that_leads_nowhere_leaves_nothing_behind() -> None:
