@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from rag_adapt.core.errors import RagAdaptError
+from rag_adapt.serving.public import told
 
 MEDIA_TYPE: Final = "application/problem+json"
 ECHOED: Final = 200
@@ -124,13 +125,16 @@ class ApiProblem(Exception):  # noqa: N818 - it is answered, not only raised
 
 
 def problem_of(error: RagAdaptError) -> ApiProblem:
-    """An error of ours as the refusal that a client reads."""
+    """An error of ours as the refusal that a client reads; files are named in the log alone."""
+    shown = told(error)
+    if shown.fact != error.fact:
+        log.warning("%s: %s (%s)", error.code, error.fact, error.hint)
     waits = error.retryable and error.status in (429, 503)
     return ApiProblem(
         status=error.status,
         code=error.code,
-        detail=error.fact,
-        hint=error.hint,
+        detail=shown.fact,
+        hint=shown.hint,
         retryable=error.retryable,
         headers={"Retry-After": RETRY_AFTER} if waits else None,
     )

@@ -15,12 +15,15 @@ from rag_adapt.core.errors import RagAdaptError, RunNotFoundError
 from rag_adapt.serving.answering import TokenScores
 from rag_adapt.serving.catalogue import Catalogue, Live
 from rag_adapt.serving.names import AUTO, RouteName
+from rag_adapt.serving.public import told, told_of_model
 from rag_adapt.serving.traces import TraceBook
 from rag_adapt.serving.watching import Stamp, folder_state
 from rag_adapt.skills.load import Reading, SkillPlace, list_skills, read_skill
 from rag_adapt.skills.skill import Skill
 
 LOADING: Final = "the model is being loaded"
+HOME_SECONDS: Final = 1.0
+"""How long readiness waits for the traces; they may wait for another process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +92,7 @@ class Service:
         try:
             await self._warm()
         except RagAdaptError as error:
-            self._engine = PartState(name="engine", ready=False, detail=error.fact)
+            self._engine = PartState(name="engine", ready=False, detail=told_of_model(error))
             raise
         fingerprint = self.live.engine.fingerprint
         detail = f"{fingerprint.engine}: {fingerprint.model} on {fingerprint.device}"
@@ -113,9 +116,12 @@ class Service:
 
     async def _home(self) -> PartState:
         try:
-            await self.traces.find("")
+            async with asyncio.timeout(HOME_SECONDS):
+                await self.traces.find("")
         except RagAdaptError as error:
-            return PartState(name="home", ready=False, detail=error.fact)
+            return PartState(name="home", ready=False, detail=told(error).fact)
+        except TimeoutError:  # answers go out meanwhile, and say so
+            return PartState(name="home", ready=True, detail="busy: traces may not be kept")
         return PartState(name="home", ready=True, detail="traces can be read")
 
     def _models(self) -> tuple[str, ...]:
