@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from rag_adapt.api.metrics import Metrics
 from rag_adapt.api.problems import ApiProblem, responses
+from rag_adapt.api.security import Caller, caller_of
 from rag_adapt.schemas.catalog import (
     AdapterInfo,
     AdapterList,
@@ -23,6 +24,7 @@ from rag_adapt.schemas.catalog import (
     TraceDocument,
 )
 from rag_adapt.serving.service import AdapterEntry, Service, SkillEntry
+from rag_adapt.serving.traces import KeptTrace
 
 router = APIRouter(tags=["catalog"])
 CHAT: Final[dict[str, Any]] = {"x-scope": "chat"}
@@ -167,11 +169,11 @@ async def trace(
     """Every step of one response and exactly what was sent to the model.
 
     The id is in the response's `rag_adapt.trace_id` and its header `X-Trace-Id`. The latest
-    10,000 are kept, also over a restart.
+    10,000 are kept, also over a restart. Another key's trace is not found, except by `admin`.
     """
     service: Service = request.app.state.service
     found = await service.traces.find(id)
-    if found is None:
+    if found is None or not _may_read(caller_of(request), found):
         raise ApiProblem(
             status=404,
             code="trace-not-found",
@@ -242,6 +244,13 @@ async def metrics(request: Request) -> Response:
     """Requests, answers, tokens, times, swaps and failed proofs, in Prometheus' text format."""
     counted: Metrics = request.app.state.metrics
     return counted.exposition()
+
+
+def _may_read(caller: Caller, trace: KeptTrace) -> bool:
+    """Who asked, an admin, or anybody on this machine as long as there are no keys."""
+    if caller.key is None or caller.key.scope == "admin":
+        return True
+    return trace.owner == caller.name
 
 
 def _skill(entry: SkillEntry) -> SkillInfo:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from rag_adapt.api.exchange import Exchange, Finished, Piece, exchange, is_plain, open_route
 from rag_adapt.api.problems import ApiProblem, responses
 from rag_adapt.api.replies import respond
+from rag_adapt.api.security import caller_of
 from rag_adapt.api.streaming import ClientGone, gone, while_connected
 from rag_adapt.core.types import Message
 from rag_adapt.schemas.answers import (
@@ -88,6 +89,11 @@ EVENT: Final[dict[str, Any]] = {
 }
 HEADERS: Final[dict[str, Any]] = {
     "X-Trace-Id": {"description": "For GET /v1/traces/{id}.", "schema": {"type": "string"}},
+    "X-Trace-Kept": {
+        "description": "`false` where the trace could not be written.",
+        "schema": {"type": "string"},
+        "required": False,
+    },
     "X-Adapter": {
         "description": "The adapter's version, where one answers.",
         "schema": {"type": "string"},
@@ -161,6 +167,7 @@ async def chat(
         inputs=[body.messages[-1].text],
         turns=turns,
         logprobs=bool(body.logprobs),
+        owner=caller_of(request).name,
     )
     options = body.stream_options
     return await respond(

@@ -15,6 +15,7 @@ from rag_adapt.api.chat import EXTENSION, described
 from rag_adapt.api.exchange import Exchange, Finished, Piece, exchange, open_route
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.replies import respond
+from rag_adapt.api.security import caller_of
 from rag_adapt.api.streaming import ClientGone, gone, while_connected
 from rag_adapt.schemas.answers import (
     CompletionResponse,
@@ -78,6 +79,7 @@ async def complete(
         limit=body.max_tokens,
         inputs=body.prompts,
         logprobs=body.logprobs is not None,
+        owner=caller_of(request).name,
     )
     options = body.stream_options
     return await respond(

@@ -4,11 +4,12 @@ It does not know the shape of either.
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.datastructures import State
@@ -26,8 +27,11 @@ from rag_adapt.serving.service import Service
 from rag_adapt.serving.traces import KeptTrace, new_id
 
 SEED_BITS: Final = 31
+KEEP_SECONDS: Final = 2.0
+"""How long an answer waits until its trace is kept; after that it goes out without."""
 UNPROVEN: Final = 503
 """Status where an adapter was not shown to be active: the service, not the request, is at fault."""
+log = logging.getLogger("rag_adapt.api")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +78,15 @@ class Exchange:
     """Of its trace."""
     created: int
     """Seconds since 1970."""
+    owner: str
+    """Who asked: the name of the caller."""
+    unkept: list[str] = field(default_factory=list)
+    """Why its trace was not kept; empty where it was."""
 
     @property
     def headers(self) -> dict[str, str]:
         """What every answer carries, known before its first token."""
-        named = {"X-Trace-Id": self.id}
+        named = {"X-Trace-Id": self.id, **({"X-Trace-Kept": "false"} if self.unkept else {})}
         return named if self.served.adapter is None else {**named, "X-Adapter": self.served.adapter}
 
     async def pieces(self) -> AsyncGenerator[Piece | Finished, None]:
@@ -166,8 +174,26 @@ class Exchange:
         if failure is not None:
             said = {"code": failure.code, "message": failure.message, "hint": failure.hint}
             answers.append({"failure": said, "trace": failure.trace.as_json()})
-        kept = KeptTrace(id=self.id, created=self.created, model=self.model, answers=tuple(answers))
-        await self.service.traces.keep(kept)
+        await self._keep_or_say(
+            KeptTrace(
+                id=self.id,
+                created=self.created,
+                model=self.model,
+                answers=tuple(answers),
+                owner=self.owner,
+            )
+        )
+
+    async def _keep_or_say(self, kept: KeptTrace) -> None:
+        """An answer that was computed goes out, also where its trace cannot be kept."""
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                await self.service.traces.keep(kept)
+        except (RagAdaptError, OSError) as error:  # a timeout is one of the latter
+            why = error.fact if isinstance(error, RagAdaptError) else type(error).__name__
+            log.warning("trace %s is not kept: %s", self.id, why)
+            self.unkept.append(why)
+            self.metrics.trace_lost()
 
     def extension(self, done: Sequence[Finished]) -> Extension:
         """Where the answers came from."""
@@ -194,12 +220,13 @@ class Exchange:
             recommended=origin is not None and origin.recommended,
             sentence=None if origin is None else origin.sentence,
             trace_id=self.id,
+            trace_kept=not self.unkept,
         )
 
     def usage(self, done: Sequence[Finished]) -> Usage:
-        """Tokens; a prompt that several choices share counts once."""
-        prompts = {self.questions[one.index].input: _tokens_in(one) for one in done}
-        tokens_in = sum(prompts.values())
+        """Tokens; the prompt of `n` choices counts once, equal prompts each."""
+        first = (one for one in done if self.questions[one.index].repeat == 0)
+        tokens_in = sum(map(_tokens_in, first))
         tokens_out = sum(one.reply.answer.outcome.usage.tokens_out for one in done)
         return Usage(
             prompt_tokens=tokens_in,
@@ -232,6 +259,7 @@ def exchange(
     inputs: Sequence[str],
     turns: tuple[Message, ...] = (),
     logprobs: bool,
+    owner: str,
 ) -> Exchange:
     """The questions of a request, one per choice.
 
@@ -243,6 +271,7 @@ def exchange(
         inputs: The items; each is asked `n` times.
         turns: What stands before them.
         logprobs: Whether the client wants log-probabilities.
+        owner: The caller's name: nobody else reads the trace.
 
     Raises:
         ApiProblem: log-probabilities were asked for and the engine gives none.
@@ -271,6 +300,7 @@ def exchange(
         logprobs=logprobs,
         id=new_id(),
         created=int(time.time()),
+        owner=owner,
     )
 
 

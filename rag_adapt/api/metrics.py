@@ -4,17 +4,17 @@ It does not know who counts, nor where the text goes. Names that come from outsi
 only where they are known; everything else is `other`, so that no client can fill the memory.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final, Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from rag_adapt.core.types import Times, Usage
 
 Outcome = Literal["answered", "failed", "cancelled"]
-Swap = Literal["load", "unload"]
+Swap = Literal["load"]
 OTHER: Final = "other"
 NONE: Final = "none"
 MOST_NAMES: Final = 200
@@ -79,14 +79,12 @@ class Metrics:
             "first_token_seconds", "Time until an answer's first token.", FIRST_TOKEN, *answer
         )
         self._swaps = self._counter(
-            "adapter_swaps", "Adapters loaded and unloaded.", "adapter", "kind", "outcome"
+            "adapter_swaps", "Adapters made ready to answer, or not.", "adapter", "kind", "outcome"
         )
         self._proof_failures = self._counter(
             "proof_failures", "Adapters that were not shown to be active.", "adapter"
         )
-        self._resident = Gauge(
-            "rag_adapt_adapters_resident", "Adapters in memory.", registry=self.registry
-        )
+        self._traces_lost = self._counter("traces_lost", "Answers whose trace was not kept.")
 
     def request(self, *, path: str, method: str, status: int, seconds: float) -> None:
         """One HTTP request was answered; `path` is the route's template, never the URL's."""
@@ -123,7 +121,7 @@ class Metrics:
             self._first.labels(*labels).observe(times.first_token)
 
     def swap(self, *, adapter: str, kind: Swap, succeeded: bool) -> None:
-        """An adapter was loaded or unloaded, or could not be."""
+        """An adapter was made ready, or could not be."""
         outcome = "done" if succeeded else "failed"
         self._swaps.labels(self._adapters.label(adapter), kind, outcome).inc()
 
@@ -131,9 +129,9 @@ class Metrics:
         """An adapter was not shown to be active."""
         self._proof_failures.labels(self._adapters.label(adapter)).inc()
 
-    def resident(self, adapters: Collection[str]) -> None:
-        """These adapters are in memory now."""
-        self._resident.set(len(adapters))
+    def trace_lost(self) -> None:
+        """An answer went out whose trace could not be kept."""
+        self._traces_lost.inc()
 
     def exposition(self) -> Response:
         """The body of `GET /metrics`."""

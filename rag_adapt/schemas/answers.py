@@ -56,6 +56,8 @@ class Extension(Wire):
     """The recommendation in words."""
     trace_id: str
     """`GET /v1/traces/{id}` shows every step and exactly what was sent."""
+    trace_kept: bool = True
+    """False where the trace could not be written; the answer is whole."""
 
 
 class TokenLogProb(Wire):

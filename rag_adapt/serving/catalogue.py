@@ -56,7 +56,7 @@ class Live:
 class Watcher(Protocol):
     """Told of what happens to adapters."""
 
-    def swap(self, *, adapter: str, kind: Literal["load", "unload"], succeeded: bool) -> None:
+    def swap(self, *, adapter: str, kind: Literal["load"], succeeded: bool) -> None:
         """An adapter was made ready, or could not be."""
         ...
 

@@ -1,9 +1,15 @@
 """What there is: models, skills, adapters, traces, readiness."""
 
 import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rag_adapt.core.errors import EngineError, StorageError
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.keys.key import Scope
+from rag_adapt.keys.store import KeyStore
 from rag_adapt.serving.service import Service
 from rag_adapt.serving.traces import KeptTrace, TraceBook
 from tests.api.parts import chat, client_of
@@ -113,12 +119,57 @@ def test_a_model_that_cannot_be_loaded_stands_in_readiness() -> None:
 def test_a_home_that_cannot_be_read_is_not_ready() -> None:
     class Unreadable(TraceBook):
         async def find(self, id: str) -> KeptTrace | None:
-            raise StorageError("the disk is gone", hint="bring it back")
+            raise StorageError("no disk at '/home/jane'", hint="bring it back")
 
     one = Service(live(), traces=Unreadable(HOME), scores=None, warm=warm)
     response = client_of(one).get("/readyz")
     assert response.status_code == 503
-    assert response.json()["parts"][1]["detail"] == "the disk is gone"
+    assert response.json()["parts"][1]["detail"].startswith("the server cannot")
+
+
+@contextmanager
+def busy_state() -> Iterator[None]:
+    """Another process writes to `state.db` and does not end."""
+    other = sqlite3.connect(HOME / "state.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_an_answer_goes_out_while_its_trace_cannot_be_kept_and_says_so() -> None:
+    one = service()
+    client = client_of(one)
+    chat(client)
+    with busy_state():
+        response = chat(client)
+        begun = time.monotonic()
+        state = client.get("/readyz").json()
+        assert time.monotonic() - begun < 3
+    assert response.status_code == 200
+    assert response.json()["choices"][0]["message"]["content"] == "Hello there"
+    assert response.json()["rag_adapt"]["trace_kept"] is False
+    assert response.headers["X-Trace-Kept"] == "false"
+    assert {p["name"]: p["ready"] for p in state["parts"]}["home"] is True
+    assert "rag_adapt_traces_lost_total 1.0" in client.get("/metrics").text
+    assert chat(client).json()["rag_adapt"]["trace_kept"] is True
+
+
+def test_a_trace_is_read_by_the_key_that_asked_and_by_an_admin() -> None:
+    one, keys = service(), KeyStore(HOME)
+    client = client_of(one)
+    scopes: dict[str, Scope] = {"mine": "chat", "other": "bench", "chief": "admin"}
+    sent = {
+        name: {"Authorization": f"Bearer {keys.create(name, scope).token.reveal()}"}
+        for name, scope in scopes.items()
+    }
+    body = {"model": "scripted", "messages": [{"role": "user", "content": "Hello there"}]}
+    asked = client.post("/v1/chat/completions", json=body, headers=sent["mine"])
+    path = f"/v1/traces/{asked.headers['X-Trace-Id']}"
+    found = {name: client.get(path, headers=headers).status_code for name, headers in sent.items()}
+    assert found == {"mine": 200, "other": 404, "chief": 200}
 
 
 def test_ready_and_end_are_told() -> None:

@@ -81,3 +81,14 @@ def test_a_stream_says_the_same_in_pieces() -> None:
     assert read[-2]["choices"][0]["finish_reason"] == "stop"
     assert read[-1]["usage"]["completion_tokens"] == 2
     assert read[-1]["rag_adapt"]["route"] == "plain"
+
+
+def test_equal_prompts_are_counted_each_and_choices_of_one_prompt_once() -> None:
+    def prompt_tokens(**more: object) -> int:
+        response = client_of().post("/v1/completions", json={"model": "scripted", **more})
+        return int(response.json()["usage"]["prompt_tokens"])
+
+    one = prompt_tokens(prompt="walk on")
+    assert one > 0
+    assert prompt_tokens(prompt=["walk on", "walk on"]) == 2 * one
+    assert prompt_tokens(prompt="walk on", n=3) == one

@@ -60,16 +60,16 @@ def test_what_was_not_computed_to_its_end_has_no_latency(
     assert {name for name, _ in samples(metrics)} == {"rag_adapt_requests_total"}
 
 
-def test_swaps_proofs_and_residents_are_counted(metrics: Metrics) -> None:
+def test_swaps_proofs_and_lost_traces_are_counted(metrics: Metrics) -> None:
     metrics.swap(adapter=ADAPTER, kind="load", succeeded=True)
-    metrics.swap(adapter=ADAPTER, kind="unload", succeeded=False)
+    metrics.swap(adapter=ADAPTER, kind="load", succeeded=False)
     metrics.proof_failed(adapter=ADAPTER)
-    metrics.resident([ADAPTER])
+    metrics.trace_lost()
     assert samples(metrics) == {
         ("rag_adapt_adapter_swaps_total", frozenset({ADAPTER, "load", "done"})): 1,
-        ("rag_adapt_adapter_swaps_total", frozenset({ADAPTER, "unload", "failed"})): 1,
+        ("rag_adapt_adapter_swaps_total", frozenset({ADAPTER, "load", "failed"})): 1,
         ("rag_adapt_proof_failures_total", frozenset({ADAPTER})): 1,
-        ("rag_adapt_adapters_resident", frozenset()): 1,
+        ("rag_adapt_traces_lost_total", frozenset()): 1,
     }
 
 
