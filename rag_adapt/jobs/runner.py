@@ -5,6 +5,7 @@ that is killed, and the next runner finds it.
 """
 
 import logging
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -85,7 +86,8 @@ class JobRunner:
                 try:
                     self._take_over()
                     self._take_turns()
-                except (RagAdaptError, OSError):  # a full disk passes; what runs is found again
+                except (RagAdaptError, OSError, sqlite3.Error):
+                    # a full disk and a busy file pass; what runs is found again
                     log.exception("jobs: begins anew in %g s", AFTER_FAULT)
                     self._stopping.wait(AFTER_FAULT)
         finally:

@@ -42,6 +42,7 @@ def _neutral(value: float | None) -> None:
 
 Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Nothing = Annotated[list[Any], Field(max_length=0)]
 ModelName = Annotated[
     str,
     Field(
@@ -69,6 +70,12 @@ class ChatMessage(Wire):
     content: Text | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=64)]
     name: str | None = Field(default=None, max_length=200)
     """Accepted and not used."""
+    refusal: None = None
+    """This and what follows clients send back with an answer of ours: empty, and not used."""
+    audio: None = None
+    function_call: None = None
+    annotations: Nothing | None = None
+    tool_calls: Nothing | None = None
 
     @property
     def text(self) -> str:

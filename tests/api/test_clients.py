@@ -42,6 +42,15 @@ def test_openai_asks_a_route_and_reads_where_the_answer_came_from(client: OpenAI
     assert told["rag_adapt"]["citations"][0]["document"] == "colours.md"
 
 
+def test_openai_sends_an_answer_back_as_it_came(client: OpenAI) -> None:
+    asked = {"role": "user", "content": "Hello there"}
+    first = client.chat.completions.create(model="scripted", messages=[asked])  # type: ignore[list-item]
+    back = first.choices[0].message.model_dump()
+    assert back["refusal"] is None
+    again = client.chat.completions.create(model="scripted", messages=[asked, back, asked])  # type: ignore[list-item]
+    assert again.choices[0].message.content
+
+
 def test_openai_streams(client: OpenAI) -> None:
     stream = client.chat.completions.create(
         model="route:prompt/colours",

@@ -1,5 +1,6 @@
 """Jobs are real processes: they run in turn, tell how far they are, end when asked to."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_a_second_runner_can_be_stopped_while_it_waits(home: Path, store: JobSto
 
 
 class Full(JobStore):
-    """A store on a disk that is full the first times something is claimed."""
+    """A store that cannot be written the first times something is claimed."""
 
     faults = 2
 
@@ -178,11 +179,15 @@ class Full(JobStore):
         """See `JobStore.claim`."""
         if self.faults:
             self.faults -= 1
-            raise StorageError("the disk is full", hint="Free some space.")
+            if self.faults:
+                raise StorageError("the disk is full", hint="Free some space.")
+            raise sqlite3.OperationalError("locking protocol")
         return super().claim()
 
 
-def test_a_full_disk_stops_no_runner(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_or_an_error_of_sqlite_stops_no_runner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("rag_adapt.jobs.runner.AFTER_FAULT", 0.05)
     store = Full(home)
     runner = runner_of(store, home)

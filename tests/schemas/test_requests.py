@@ -42,5 +42,11 @@ def test_what_is_no_message_is_told_once() -> None:
     assert len(errors_of(messages=[1] * 256)) == 1
 
 
+@pytest.mark.parametrize("field", ["refusal", "audio", "function_call", "annotations"])
+def test_what_clients_send_back_with_an_answer_must_say_nothing(field: str) -> None:
+    (error,) = errors_of(messages=[HELLO | {field: ["x"]}])
+    assert error["loc"][:3] == ("messages", 0, field)
+
+
 def test_metadata_is_bounded() -> None:
     assert len(errors_of(metadata=unknown(MOST_METADATA + 1))) == 1
