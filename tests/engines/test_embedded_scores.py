@@ -1,6 +1,7 @@
 """Continuations of one prompt are computed together, and worth what they are worth alone."""
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -40,7 +41,13 @@ def test_labels_of_one_prompt_cost_the_prompt_once(engine: EmbeddedEngine) -> No
         return [await engine.logprobs(m, label) for m in asked for label in LABELS]
 
     async def together() -> list[Any]:
-        return list(await asyncio.gather(*(engine.logprobs(m, i) for m in asked for i in LABELS)))
+        """All of them, waiting for the engine before it begins."""
+        begin = threading.Event()
+        engine.thread.do(begin.wait)
+        tasks = [asyncio.create_task(engine.logprobs(m, i)) for m in asked for i in LABELS]
+        await asyncio.sleep(0)
+        begin.set()
+        return list(await asyncio.gather(*tasks))
 
     alone = asyncio.run(one_by_one())
     engine.thread.do(engine.thread.prefixes.clear).result()
