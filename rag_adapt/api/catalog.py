@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
 
+from rag_adapt.api.desk import CHAT, shown
 from rag_adapt.api.metrics import Metrics
 from rag_adapt.api.problems import ApiProblem, responses
 from rag_adapt.api.security import Caller, caller_of
@@ -27,7 +28,6 @@ from rag_adapt.serving.service import AdapterEntry, Service, SkillEntry
 from rag_adapt.serving.traces import KeptTrace
 
 router = APIRouter(tags=["catalog"])
-CHAT: Final[dict[str, Any]] = {"x-scope": "chat"}
 OPEN: Final[dict[str, Any]] = {"x-scope": "none"}
 MODEL: Final[dict[str, Any]] = {
     "id": "route:prompt/past-tense",
@@ -82,17 +82,12 @@ METRICS: Final = (
 )
 
 
-def _shown(example: Any, *more: int) -> dict[int | str, dict[str, Any]]:
-    answered = {"description": "OK", "content": {"application/json": {"example": example}}}
-    return {200: answered, **responses(*more)}
-
-
 @router.get(
     "/v1/models",
     summary="List models",
     operation_id="models",
     response_model=ModelList,
-    responses=_shown({"object": "list", "data": [MODEL]}, 507),
+    responses=shown({"object": "list", "data": [MODEL]}, 507),
     openapi_extra=CHAT,
 )
 async def models(request: Request) -> ModelList:
@@ -109,7 +104,7 @@ async def models(request: Request) -> ModelList:
     summary="Show a model",
     operation_id="model",
     response_model=Model,
-    responses=_shown(MODEL, 404, 507),
+    responses=shown(MODEL, 404, 507),
     openapi_extra=CHAT,
 )
 async def model(
@@ -132,13 +127,13 @@ async def model(
     summary="List skills",
     operation_id="skills",
     response_model=SkillList,
-    responses=_shown({"object": "list", "data": [SKILL]}),
+    responses=shown({"object": "list", "data": [SKILL]}),
     openapi_extra=CHAT,
 )
 async def skills(request: Request) -> SkillList:
     """Bundled and imported skills; one that cannot be used says why."""
     service: Service = request.app.state.service
-    return SkillList(data=[_skill(entry) for entry in await service.skills()])
+    return SkillList(data=[skill_info(entry) for entry in await service.skills()])
 
 
 @router.get(
@@ -146,7 +141,7 @@ async def skills(request: Request) -> SkillList:
     summary="List adapters",
     operation_id="adapters",
     response_model=AdapterList,
-    responses=_shown({"object": "list", "data": [ADAPTER]}),
+    responses=shown({"object": "list", "data": [ADAPTER]}),
     openapi_extra=CHAT,
 )
 async def adapters(request: Request) -> AdapterList:
@@ -160,7 +155,7 @@ async def adapters(request: Request) -> AdapterList:
     summary="Show a trace",
     operation_id="trace",
     response_model=TraceDocument,
-    responses=_shown(TRACE, 404, 507),
+    responses=shown(TRACE, 404, 507),
     openapi_extra=CHAT,
 )
 async def trace(
@@ -190,7 +185,7 @@ async def trace(
     summary="Say that the process lives",
     operation_id="health",
     response_model=Health,
-    responses=_shown({"status": "ok"}),
+    responses=shown({"status": "ok"}),
     openapi_extra=OPEN,
 )
 async def health() -> Health:
@@ -204,7 +199,7 @@ async def health() -> Health:
     operation_id="ready",
     response_model=Readiness,
     responses={
-        **_shown({"ready": True, "parts": [{"name": "engine", "ready": True, "detail": "..."}]}),
+        **shown({"ready": True, "parts": [{"name": "engine", "ready": True, "detail": "..."}]}),
         503: {
             "model": Readiness,
             "description": "A part is not ready; `detail` says why.",
@@ -253,7 +248,8 @@ def _may_read(caller: Caller, trace: KeptTrace) -> bool:
     return trace.owner == caller.name
 
 
-def _skill(entry: SkillEntry) -> SkillInfo:
+def skill_info(entry: SkillEntry) -> SkillInfo:
+    """A skill as lists show it."""
     place, skill = entry.place, entry.skill
     if skill is None:
         return SkillInfo(name=place.name, origin=place.origin, fault=entry.fault)

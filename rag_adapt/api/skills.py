@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Form, Header, Path, Request
 
+from rag_adapt.api.catalog import skill_info
 from rag_adapt.api.desk import BENCH, CHAT, desk_of, shown
 from rag_adapt.api.imports import SHOWN, ImportForm, import_upload
 from rag_adapt.api.problems import ApiProblem
@@ -27,6 +28,7 @@ from rag_adapt.schemas.skills import (
     SkillDetail,
     SplitInfo,
 )
+from rag_adapt.serving.service import SkillEntry
 from rag_adapt.skills.load import SkillPlace, find_skill, list_skills, read_skill
 from rag_adapt.skills.skill import Skill
 
@@ -190,23 +192,12 @@ def _place(name: str, home: Folder) -> SkillPlace:
 
 
 def _detail(place: SkillPlace) -> SkillDetail:
-    reading = read_skill(place.folder)
-    found = reading.skill
+    entry = SkillEntry.of(place, read_skill(place.folder))
+    found, shared = entry.skill, skill_info(entry).model_dump()
     if found is None:
-        fault = "; ".join(f"{f.file}: {f.reason}" for f in reading.faults[:3])
-        return SkillDetail(name=place.name, origin=place.origin, fault=fault)
-    splits = {"train": found.training_items, "dev": found.dev_items, "test": found.test_items}
+        return SkillDetail(**shared)
     return SkillDetail(
-        name=found.name,
-        origin=place.origin,
-        title=found.title,
-        description=found.description,
-        task=found.task,
-        scorer=found.scorer,
-        labels=list(found.labels),
-        items={split: len(items) for split, items in splits.items()},
-        documents=found.corpus is not None,
-        data_hash=found.data_hash,
+        **shared,
         scorers=list(found.scorers),
         max_tokens=found.max_tokens,
         stop=list(found.stop),

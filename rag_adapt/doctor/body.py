@@ -181,13 +181,16 @@ def port(patient: Patient) -> Iterator[Observation]:
 
 def _whose(port: int) -> str:
     """What can be said of the process that listens; of other users' processes nothing can."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         listening = [
             each.pid
             for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr.port == port and each.pid
+            if each.status == psutil.CONN_LISTEN
+            and each.laddr
+            and each.laddr.port == port
+            and each.pid
         ]
         who = " ".join(psutil.Process(listening[0]).cmdline()[:6]) if listening else ""
     except psutil.Error:

@@ -23,7 +23,7 @@ def is_held(lock: Path) -> bool:
 
 def holder(lock: Path) -> str:
     """What can be said about the process whose number stands in a held lock file."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     written = lock.read_text().strip()
     if not written.isdigit():

@@ -112,7 +112,7 @@ def is_within(version: str, versions: str) -> bool:
 
 def chroma_server(patient: Patient) -> Iterator[Observation]:
     """Whether somebody runs chromadb's Python server, whose remote-code hole is open."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     running = []
     for process in psutil.process_iter(["pid", "cmdline"]):

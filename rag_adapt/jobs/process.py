@@ -8,7 +8,7 @@ import os
 import signal
 from typing import Final
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 CLOCK_SLACK: Final = 2.0
 """Seconds by which two looks at one process's creation may differ: the clock may be set."""

@@ -132,7 +132,7 @@ class Regex:
 
 def fault_of_pattern(pattern: str) -> str | None:
     """Why a target is not a usable pattern; None where it is one."""
-    import regex  # type: ignore[import-untyped]
+    import regex
 
     if len(pattern) > MAX_PATTERN:
         return f"the pattern has {len(pattern)} characters, {MAX_PATTERN} are allowed"

@@ -43,6 +43,12 @@ class SkillEntry:
     skill: Skill | None
     fault: str | None
 
+    @classmethod
+    def of(cls, place: SkillPlace, reading: Reading) -> "SkillEntry":
+        """What reading the skill's folder gave; of its faults the first three."""
+        fault = "; ".join(f"{f.file}: {f.reason}" for f in reading.faults[:3]) or None
+        return cls(place=place, skill=reading.skill, fault=fault)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterEntry:
@@ -165,12 +171,8 @@ class Service:
         return found
 
     def _skills(self) -> tuple[SkillEntry, ...]:
-        entries = []
-        for place in list_skills(self.live.home):
-            reading = self._reading(place.folder)
-            fault = "; ".join(f"{f.file}: {f.reason}" for f in reading.faults[:3]) or None
-            entries.append(SkillEntry(place=place, skill=reading.skill, fault=fault))
-        return tuple(entries)
+        places = list_skills(self.live.home)
+        return tuple(SkillEntry.of(place, self._reading(place.folder)) for place in places)
 
     def _reading(self, folder: Path) -> Reading:
         """A skill's folder, read again only where a file of it changed."""
