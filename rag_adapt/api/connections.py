@@ -42,7 +42,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head; the idle connection that waits longest may have to go."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's type
         self._await_head()
         if len(self.connections) > self.most:
             self._longest_idle()._close()

@@ -105,7 +105,7 @@ class Given(_Model):
     dev_items: int
     """Dev items it could choose on."""
     budget: int
-    """Dev answers it could spend."""
+    """Answers it could spend on tuning; with DSPy some of them on training items."""
     spent: int
     candidates: tuple[Candidate, ...] = ()
     fold: int | None = None
