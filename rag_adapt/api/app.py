@@ -17,6 +17,7 @@ from rag_adapt.api import (
     catalog,
     chat,
     collections,
+    comparisons,
     completions,
     jobs,
     problems,
@@ -101,7 +102,7 @@ def create_app(
     metrics = Metrics(known_route=_opened, known_adapter=_opened)
     service.catalogue.watcher = metrics
     app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
-    for part in (chat, completions, catalog, *(LONG_WORK if desk is not None else ())):
+    for part in (chat, completions, comparisons, catalog, *(LONG_WORK if desk is not None else ())):
         app.include_router(part.router)
     problems.install(app)
     security.install(app, store=keys, host=host, limits=limits, observer=metrics)
