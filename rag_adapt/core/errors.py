@@ -19,6 +19,8 @@ It does not know how an error is shown: the command line and the API each have o
     │   ├── RunNotFoundError      no such run
     │   ├── StorageError          disk full, folder read-only
     │   ├── MissingPackageError   an optional package is needed
+    │   ├── ParserError           (limited/bounds.py) a file used up its limits, or broke its reader
+    │   ├── ParsersBusyError      (limited/bounds.py) as many files are read as may be at once
     │   ├── KeysError             (keys/key.py) an API key is missing, taken or misnamed
     │   ├── JobNotFoundError      (jobs/job.py) no such job
     │   ├── JobError              (jobs/job.py) no command of ours, or a key used twice
