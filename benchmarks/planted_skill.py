@@ -30,7 +30,6 @@ from rag_adapt.bench.readout import read_out
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import Item, Split
 from rag_adapt.engines.embedded import EmbeddedEngine
-from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles, weights_hash
 from rag_adapt.models.loading import load_language_model
@@ -247,7 +246,7 @@ def probed(stage: Stage, skill: Skill, depths: Depths, *, work: Path) -> Feature
                 engine=engine,
                 runner=runner,
                 train=learn,
-                load=EmbeddedAdapters(engine, store.get).ensure_loaded,
+                load=lambda version: engine.load_adapter(store.get(version)),
                 count_tokens=lambda text: len(stage.chat.answer_ids(text)) - 1,
             )
             return probe(skill, skill.training_items, tools)

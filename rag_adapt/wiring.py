@@ -162,15 +162,13 @@ async def prove_afresh(settings: Settings, version: str, progress: Progress) -> 
         AdapterError: no such adapter, or it does not fit the base model.
     """
     from rag_adapt.bench.proof import not_provable, prove
-    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
 
     if settings.engine != "embedded":
         return not_provable(version, engine=settings.engine)
     store, engine = adapter_store(settings), embedded_engine(settings, progress)
     weights = engine.loaded.files.weights
     try:
-        adapters = EmbeddedAdapters(engine, lambda name: _adapter_for(store, name, weights))
-        await adapters.ensure_loaded(version)
+        await engine.load_adapter(_adapter_for(store, version, weights))
         return await prove(version, store=store, engine=engine, chat=engine.loaded.chat)
     finally:
         engine.close()

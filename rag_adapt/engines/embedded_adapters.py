@@ -4,14 +4,9 @@ It does not know where adapters are kept, nor whether their answers are any good
 loaded adapter are never replaced in place: another version is another name.
 """
 
-import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import AdapterRef
@@ -22,8 +17,6 @@ if TYPE_CHECKING:
 
 BASE: Final = "__base__"
 """PEFT's word for a row without adapter."""
-RESIDENT: Final = 16
-"""Adapters kept in memory."""
 
 
 def inner_name(version: str | None) -> str:
@@ -138,54 +131,36 @@ class AdapterBank:
         self._peft.delete_adapter(name)
 
 
-class EmbeddedAdapters:
-    """Makes adapters resident in an embedded engine; the least recently used one goes.
+class EmbeddedBackend:
+    """An embedded engine as what holds adapters; see `rag_adapt.engines.lifecycle`.
 
     Args:
         engine: Where they are loaded.
-        lookup: Finds a version's files; raises `AdapterError` where there are none.
-        limit: Adapters kept in memory. More are kept only while all are in use.
     """
 
-    def __init__(
-        self,
-        engine: "EmbeddedEngine",
-        lookup: Callable[[str], AdapterRef],
-        *,
-        limit: int = RESIDENT,
-    ) -> None:
+    def __init__(self, engine: "EmbeddedEngine") -> None:
         self._engine = engine
-        self._lookup = lookup
-        self._limit = limit
-        self._order: OrderedDict[str, AdapterRef] = OrderedDict()
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
-            WeakKeyDictionary()
-        )
 
-    async def ensure_loaded(self, version: str) -> AdapterRef:
-        """See `rag_adapt.core.protocols.Adapters`."""
-        # One lock per event loop: a command may run several loops, one after the other.
-        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            if version in self._order and version in self._engine.resident():
-                self._order.move_to_end(version)
-                return self._order[version]
-            ref = self._lookup(version)
-            await self._engine.load_adapter(ref)
-            self._order[version] = ref
-            self._order.move_to_end(version)
-            await self._evict(version)
-            return ref
+    async def registered(self) -> frozenset[str]:
+        """The versions in memory."""
+        return frozenset(self._engine.resident())
 
-    async def _evict(self, newest: str) -> None:
-        for version in list(self._order):
-            if len(self._order) <= self._limit:
-                return
-            if version == newest or self._engine.in_use(version):
-                continue
-            # A request may have arrived for it just now: then it stays.
-            with suppress(AdapterError):
-                await self._engine.unload_adapter(version)
-                del self._order[version]
+    async def load(self, ref: AdapterRef) -> None:
+        """Load an adapter beside the others.
+
+        Raises:
+            AdapterError: it cannot be read, or does not fit the model.
+        """
+        await self._engine.load_adapter(ref)
+
+    async def unload(self, version: str) -> None:
+        """Remove an adapter from memory; one that is gone already is no fault.
+
+        Raises:
+            AdapterError: a request that was not counted uses it.
+        """
+        if version in self._engine.resident():
+            await self._engine.unload_adapter(version)
 
 
 def _first_line(exc: Exception) -> str:

@@ -6,16 +6,16 @@ process, whoever asked for it first.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from rag_adapt.core.errors import StorageError
 from rag_adapt.core.types import AdapterRef, Call, Delta, Fingerprint, Message, TokenLogProbs
+from rag_adapt.engines.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from rag_adapt.engines.embedded import EmbeddedEngine
-    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
 
 Lookup = Callable[[str], AdapterRef]
 
@@ -48,8 +48,7 @@ class LateEngine:
         self._before = before
         self._lock = threading.Lock()
         self._engine: EmbeddedEngine | None = None
-        self._adapters: EmbeddedAdapters | None = None
-        self._checked: set[str] = set()
+        self._adapters: Lifecycle | None = None
 
     @property
     def started(self) -> bool:
@@ -62,8 +61,10 @@ class LateEngine:
         Raises:
             NotProvenError: the adapter was not shown to be active.
         """
-        engine = await self.ready(call.adapter or call.adapter_off)
-        async with aclosing(engine.generate(call)) as deltas:
+        async with (
+            self._held(call.adapter or call.adapter_off) as engine,
+            aclosing(engine.generate(call)) as deltas,
+        ):
             async for delta in deltas:
                 yield delta
 
@@ -71,8 +72,8 @@ class LateEngine:
         self, messages: Sequence[Message], continuation: str, adapter: str | None = None
     ) -> TokenLogProbs:
         """See `rag_adapt.core.protocols.LogProbs`."""
-        engine = await self.ready(adapter)
-        return await engine.logprobs(messages, continuation, adapter)
+        async with self._held(adapter) as engine:
+            return await engine.logprobs(messages, continuation, adapter)
 
     async def ensure_loaded(self, version: str) -> AdapterRef:
         """The adapter's files, verified; loaded by the first question that it has to answer.
@@ -91,19 +92,38 @@ class LateEngine:
         Raises:
             StorageError: the engine is not the one that was foreseen.
         """
+        async with self._held(adapter) as engine:
+            return engine
+
+    async def lifecycle(self) -> Lifecycle:
+        """Its adapters; the engine is started first.
+
+        Raises:
+            StorageError: the engine is not the one that was foreseen.
+        """
+        await self.ready()
+        assert self._adapters is not None  # made where the engine is started
+        return self._adapters
+
+    @asynccontextmanager
+    async def _held(self, adapter: str | None) -> "AsyncIterator[EmbeddedEngine]":
+        """The engine, an adapter kept in it meanwhile."""
         engine = await asyncio.to_thread(self._started)
-        if adapter is not None and self._adapters is not None:
-            await self._measure(engine)
-            await self._adapters.ensure_loaded(adapter)
-            if adapter not in self._checked:
-                await self._check(adapter, engine)
-                self._checked.add(adapter)
-        return engine
+        if adapter is None or self._adapters is None:
+            yield engine
+            return
+        await self._measure(engine)
+        async with self._adapters.using(adapter):
+            yield engine
 
     async def _measure(self, engine: "EmbeddedEngine") -> None:
         before, self._before = self._before, None
         if before is not None:
             await before(engine)
+
+    async def _prove(self, version: str) -> None:
+        assert self._engine is not None  # whose adapter was just loaded
+        await self._check(version, self._engine)
 
     def close(self) -> None:
         """End the engine, if it was started."""
@@ -112,7 +132,7 @@ class LateEngine:
                 self._engine.close()
 
     def _started(self) -> "EmbeddedEngine":
-        from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
+        from rag_adapt.engines.embedded_adapters import EmbeddedBackend
 
         with self._lock:
             if self._engine is None:
@@ -124,6 +144,6 @@ class LateEngine:
                         f"{engine.fingerprint} instead of {self.fingerprint}",
                         hint="Run the same command again.",
                     )
-                self._adapters = EmbeddedAdapters(engine, self._lookup)
+                self._adapters = Lifecycle(EmbeddedBackend(engine), self._lookup, self._prove)
                 self._engine = engine
             return self._engine

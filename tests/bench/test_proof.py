@@ -133,7 +133,6 @@ def test_the_embedded_engine_passes(
     trained: Card, store: AdapterStore, chat: ChatFormat, tiny_model: Path
 ) -> None:
     from rag_adapt.engines.embedded import EmbeddedEngine
-    from rag_adapt.engines.embedded_adapters import EmbeddedAdapters
     from rag_adapt.models.files import ModelFiles
     from rag_adapt.models.loading import load_language_model
 
@@ -141,7 +140,7 @@ def test_the_embedded_engine_passes(
     engine = EmbeddedEngine(load_language_model(files, device="cpu", deterministic=True))
 
     async def run() -> Proof:
-        await EmbeddedAdapters(engine, store.get).ensure_loaded(trained.version)
+        await engine.load_adapter(store.get(trained.version))
         return await prove(trained.version, store=store, engine=engine, chat=chat)
 
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import AdapterRef, Outcome
 from rag_adapt.engines.embedded import EmbeddedEngine
-from rag_adapt.engines.embedded_adapters import EmbeddedAdapters, inner_name
+from rag_adapt.engines.embedded_adapters import EmbeddedBackend, inner_name
+from rag_adapt.engines.lifecycle import Lifecycle
 from tests.engines.embedded_parts import answer, call, load, make_adapter, one_by_one, together
 from tests.tiny_model import make_tiny_model
 
@@ -147,17 +148,31 @@ def test_unloading_what_is_not_loaded_is_refused(engine: EmbeddedEngine) -> None
         asyncio.run(engine.unload_adapter("none@0"))
 
 
+async def unproven(version: str) -> None:
+    """What is loaded here is taken as it is."""
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for what happens in the background."""
+    for _ in range(4000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen within 20 s")
+
+
 def test_the_least_recently_used_adapter_goes(
     engine: EmbeddedEngine, refs: tuple[AdapterRef, ...]
 ) -> None:
     known = {ref.version: ref for ref in refs}
-    adapters = EmbeddedAdapters(engine, known.__getitem__, limit=2)
+    adapters = Lifecycle(EmbeddedBackend(engine), known.__getitem__, unproven, limit=2)
 
     async def use() -> None:
         await adapters.ensure_loaded(refs[0].version)
         await adapters.ensure_loaded(refs[1].version)
         assert await adapters.ensure_loaded(refs[0].version) == refs[0]
         await adapters.ensure_loaded(refs[2].version)
+        await until(lambda: len(engine.resident()) == 2)
 
     asyncio.run(use())
     assert set(engine.resident()) == {refs[0].version, refs[2].version}
@@ -167,15 +182,19 @@ def test_adapters_in_use_stay_beyond_the_limit(
     engine: EmbeddedEngine, refs: tuple[AdapterRef, ...]
 ) -> None:
     known = {ref.version: ref for ref in refs}
-    adapters = EmbeddedAdapters(engine, known.__getitem__, limit=1)
+    adapters = Lifecycle(EmbeddedBackend(engine), known.__getitem__, unproven, limit=1)
 
     async def use() -> None:
-        await adapters.ensure_loaded(refs[0].version)
-        stream = engine.generate(call("long", adapter=refs[0].version, max_tokens=500))
-        await anext(stream)
-        await asyncio.gather(*(adapters.ensure_loaded(refs[1].version) for _ in range(3)))
-        assert set(engine.resident()) == {refs[0].version, refs[1].version}
-        await stream.aclose()
+        async with adapters.using(refs[0].version):
+            stream = engine.generate(call("long", adapter=refs[0].version, max_tokens=500))
+            await anext(stream)
+            await asyncio.gather(*(adapters.ensure_loaded(refs[1].version) for _ in range(3)))
+            assert set(engine.resident()) == {refs[0].version, refs[1].version}
+            await stream.aclose()
+        await adapters.ensure_loaded(refs[2].version)
+        await until(lambda: len(engine.resident()) == 1)
+        await adapters.unload(refs[2].version)
+        await adapters.unload(refs[2].version)
         await adapters.ensure_loaded(refs[2].version)
 
     asyncio.run(use())
