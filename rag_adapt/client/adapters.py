@@ -1,0 +1,79 @@
+"""Trained weights: listed, trained, proven, chosen, deleted.
+
+It does not know how adapters are trained, proven or kept.
+"""
+
+from rag_adapt.client.connection import Connection, Request, fresh_key, path
+from rag_adapt.schemas.adapters import Pointer, Removed, TrainRequest
+from rag_adapt.schemas.catalog import AdapterInfo, AdapterList
+from rag_adapt.schemas.jobs import JobInfo
+from rag_adapt.schemas.records import Card
+
+
+class Adapters:
+    """`client.adapters`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> list[AdapterInfo]:
+        """All stored ones, by version.
+
+        Raises:
+            ApiError: the service gave no list.
+        """
+        return self._connection.fetch(AdapterList, Request(path="/v1/adapters")).data
+
+    def show(self, version: str) -> Card:
+        """What it was trained on, how, what that cost, and how well it did on dev.
+
+        Raises:
+            ApiError: `adapter-not-found`.
+        """
+        return self._connection.fetch(Card, Request(path=path("adapters", version)))
+
+    def train(self, order: TrainRequest, *, key: str | None = None) -> JobInfo:
+        """Make a job of a training; its `result` is the path of the adapter.
+
+        Args:
+            order: What shall be learnt.
+            key: One key makes one job, however often it is sent; a new one by default.
+
+        Raises:
+            ApiError: it cannot be trained, or too many jobs wait.
+        """
+        request = Request(method="POST", path="/v1/adapters", body=order, key=key or fresh_key())
+        return self._connection.fetch(JobInfo, request)
+
+    def prove(self, version: str, *, key: str | None = None) -> JobInfo:
+        """Make a job of a fresh proof; it fails where the adapter is not active.
+
+        Raises:
+            ApiError: `adapter-not-found`, or too many jobs wait.
+        """
+        place = path("adapters", version, "prove")
+        request = Request(method="POST", path=place, key=key or fresh_key())
+        return self._connection.fetch(JobInfo, request)
+
+    def make_current(self, version: str) -> Pointer:
+        """From now on its name means this version.
+
+        Raises:
+            ApiError: `adapter-not-found`.
+        """
+        place = path("adapters", version, "current")
+        return self._connection.fetch(Pointer, Request(method="POST", path=place, repeatable=True))
+
+    def delete(self, version: str, *, current: bool = False) -> Removed:
+        """Delete its files.
+
+        Args:
+            version: `name@sha12`.
+            current: Whether it is deleted even though its name points to it.
+
+        Raises:
+            ApiError: `adapter-in-use`: it is current, or a job may be reading it.
+        """
+        query = {"current": current or None}
+        request = Request(method="DELETE", path=path("adapters", version), query=query)
+        return self._connection.fetch(Removed, request)

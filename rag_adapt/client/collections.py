@@ -1,0 +1,106 @@
+"""Documents: collections listed, searched, read, filled.
+
+It does not know how documents are kept, indexed or searched.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rag_adapt.client.connection import Connection, Request, Upload, fresh_key, nested, path
+from rag_adapt.client.pages import entries
+from rag_adapt.schemas.collections import (
+    CollectionEntry,
+    CollectionList,
+    DocumentList,
+    DocumentText,
+    SearchRequest,
+    SearchResult,
+)
+from rag_adapt.schemas.jobs import JobInfo
+
+
+class Collections:
+    """`client.collections`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> list[CollectionEntry]:
+        """All of them, those of skills included; damaged ones are listed as such.
+
+        Raises:
+            ApiError: the service gave no list.
+        """
+        return self._connection.fetch(CollectionList, Request(path="/v1/collections")).data
+
+    def search(self, name: str, query: SearchRequest) -> SearchResult:
+        """The best passages, best first.
+
+        Raises:
+            ApiError: `document-not-found`: there is no such collection; or it cannot be searched.
+        """
+        request = Request(
+            method="POST",
+            path=path("collections", name, "search"),
+            body=query,
+            patience="work",
+            repeatable=True,
+        )
+        return self._connection.fetch(SearchResult, request)
+
+    def documents_page(
+        self, name: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> DocumentList:
+        """One page of the paths that are indexed, in order.
+
+        Raises:
+            ApiError: there is no such collection.
+        """
+        query = {"limit": limit, "cursor": cursor}
+        request = Request(path=path("collections", name, "documents"), query=query)
+        return self._connection.fetch(DocumentList, request)
+
+    def documents(self, name: str) -> Iterator[str]:
+        """All paths that are indexed, in order, fetched page by page.
+
+        Raises:
+            ApiError: a page did not come.
+        """
+        return entries(lambda cursor: self.documents_page(name, limit=1000, cursor=cursor))
+
+    def document(self, name: str, document: str) -> DocumentText:
+        """A document as it was parsed: spans of passages count its characters.
+
+        Raises:
+            ApiError: `document-not-found`.
+        """
+        request = Request(path=f"{path('collections', name, 'documents')}/{nested(document)}")
+        return self._connection.fetch(DocumentText, request)
+
+    def add(self, name: str, documents: Sequence[Upload], *, key: str | None = None) -> JobInfo:
+        """Upload markdown and text files; a job indexes them, and makes the collection if new.
+
+        Args:
+            name: Of the collection.
+            documents: At most 500; one of the same name is replaced.
+            key: One key makes one job, however often it is sent; a new one by default.
+
+        Raises:
+            ApiError: a file is of no kind that is read, or the documents lie elsewhere.
+        """
+        request = Request(
+            method="POST",
+            path=path("collections", name, "documents"),
+            files=[("documents", one) for one in documents],
+            patience="upload",
+            key=key or fresh_key(),
+        )
+        return self._connection.fetch(JobInfo, request)
+
+    def remove(self, name: str, document: str) -> JobInfo:
+        """Delete an uploaded document; a job takes it out of the index.
+
+        Raises:
+            ApiError: there is none of that name, or it is the last one.
+        """
+        place = f"{path('collections', name, 'documents')}/{nested(document)}"
+        return self._connection.fetch(JobInfo, Request(method="DELETE", path=place))
