@@ -19,6 +19,7 @@ from rag_adapt.api import (
     collections,
     comparisons,
     completions,
+    feedback,
     jobs,
     problems,
     runs,
@@ -29,6 +30,7 @@ from rag_adapt.api.desk import Desk
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
 from rag_adapt.core.errors import RagAdaptError
+from rag_adapt.feedback.store import FeedbackBook
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.serving.service import Service
 
@@ -48,6 +50,7 @@ TAGS: Final = [
     {"name": "skills", "description": "Tasks: show, check, import, render."},
     {"name": "collections", "description": "Documents: list, search, add, delete."},
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
+    {"name": "feedback", "description": "Votes and better answers: give, decide, export."},
 ]
 LONG_WORK: Final = (jobs, runs, adapters, skills, collections)
 """What needs a desk."""
@@ -102,7 +105,9 @@ def create_app(
     metrics = Metrics(known_route=_opened, known_adapter=_opened)
     service.catalogue.watcher = metrics
     app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
-    for part in (chat, completions, comparisons, catalog, *(LONG_WORK if desk is not None else ())):
+    app.state.feedback = FeedbackBook(service.live.home)
+    work = LONG_WORK if desk is not None else ()
+    for part in (chat, completions, comparisons, catalog, feedback, *work):
         app.include_router(part.router)
     problems.install(app)
     security.install(app, store=keys, host=host, limits=limits, observer=metrics)

@@ -1,0 +1,1 @@
+"""Feedback: votes and better answers, decided by somebody before anything learns from them."""
