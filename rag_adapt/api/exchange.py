@@ -111,25 +111,30 @@ class Exchange:
         Raises:
             ApiProblem: a choice got no answer; the others are cancelled.
         """
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._last(i)) for i in range(len(self.questions))]
-        done = [task.result() for task in tasks]
+        if len(self.questions) == 1:
+            done = [await self._last(0)]
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._last(i)) for i in range(len(self.questions))]
+            done = [task.result() for task in tasks]
         await self._keep(done)
         return done
 
     async def _last(self, index: int) -> Finished:
-        async with aclosing(self._choice(index)) as parts:
+        async with aclosing(self._choice(index, whole=True)) as parts:
             async for part in parts:
                 if isinstance(part, Finished):
                     return part
         raise AssertionError("a choice ends with an answer or a failure")
 
-    async def _choice(self, index: int) -> AsyncGenerator[Piece | Finished, None]:
+    async def _choice(
+        self, index: int, *, whole: bool = False
+    ) -> AsyncGenerator[Piece | Finished, None]:
         question = self.questions[index]
         engine, labels = self.service.live.engine, self.served.labels
         outcome: Outcome = "cancelled"
         try:
-            asked = ask(self.served.route, question, engine=engine, labels=labels)
+            asked = ask(self.served.route, question, engine=engine, labels=labels, whole=whole)
             async with aclosing(asked) as parts:
                 async for part in parts:
                     if isinstance(part, str):

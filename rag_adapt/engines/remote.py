@@ -5,11 +5,10 @@ and fallbacks stay off, because an experiment must know who answered, and how of
 """
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,10 +30,20 @@ from rag_adapt.core.types import (
     Sent,
     Times,
     TokenLogProbs,
-    Usage,
+)
+from rag_adapt.engines.remote_calls import (
+    Reading,
+    chunks_of,
+    import_litellm,
+    read_chunk,
+    read_end,
+    read_whole,
+    unlogged,
 )
 from rag_adapt.engines.remote_errors import translate
 
+Ask = Callable[[str, Call, Reading], AsyncGenerator[str, None]]
+"""Texts of an answer from a model's name and a call; the reading is filled on the way."""
 NO_KEY: Final = "none"
 """Sent to a server of one's own that has no key, so that no other provider's key reaches it."""
 REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "eos": "stop", "length": "length"}
@@ -47,20 +56,6 @@ class Cost:
     value: float
     unit: str
     """`USD`."""
-
-
-@dataclass(kw_only=True)
-class _Reading:
-    """What was read of one answer so far."""
-
-    arrived: float
-    text: str = ""
-    first_token: float | None = None
-    last_token: float | None = None
-    reason: str | None = None
-    model: str | None = None
-    """As the server reports it."""
-    usage: Usage | None = None
 
 
 class RemoteEngine:
@@ -92,6 +87,12 @@ class RemoteEngine:
         self._reported: str | None = None
         self._in_flight = 0
         self._started = 0
+        self._litellm: Any = None
+
+    async def ready(self) -> None:
+        """Load LiteLLM, which takes seconds; the first answer does so otherwise."""
+        if self._litellm is None:
+            self._litellm = await asyncio.to_thread(import_litellm)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -107,7 +108,7 @@ class RemoteEngine:
             extra={"api_base": _without_credentials(self._api_base)} if self._api_base else {},
         )
 
-    async def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
+    def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
         """Stream one answer; closing the iterator closes the connection.
 
         Raises:
@@ -119,17 +120,29 @@ class RemoteEngine:
             RefusedError: the server refuses this request.
             EngineError: rate limit, timeout, lost connection, or a server's own fault.
         """
+        return self._answer(call, self._stream)
+
+    def whole(self, call: Call) -> AsyncGenerator[Delta, None]:
+        """`generate` for a reader who waits for the end, asked without a stream: half the work.
+
+        The text is one delta; its first token is taken to arrive with its last.
+        """
+        return self._answer(call, self._at_once)
+
+    async def _answer(self, call: Call, ask: Ask) -> AsyncGenerator[Delta, None]:
         name = self._name_for(call)
-        litellm = await asyncio.to_thread(_import_litellm)
+        await self.ready()
         alone = self._in_flight == 0
         self._in_flight += 1
         self._started += 1
         turn = self._started
-        reading = _Reading(arrived=self._clock())
+        reading = Reading(arrived=self._clock())
         try:
-            async with aclosing(self._stream(litellm, name, call, reading)) as texts:
-                async for text in texts:
-                    yield Delta(text=text)
+            with self._translated(call):
+                async with aclosing(ask(name, call, reading)) as texts:
+                    async for text in texts:
+                        yield Delta(text=text)
+                self._check(call, reading)
         finally:
             self._in_flight -= 1
         yield Delta(text="", outcome=self._outcome(call, reading, alone and turn == self._started))
@@ -154,7 +167,7 @@ class RemoteEngine:
         """
         if self._api_base is not None:
             return None
-        litellm = _import_litellm()
+        litellm = import_litellm()
         try:
             parts = litellm.cost_per_token(
                 model=self._model,
@@ -167,8 +180,8 @@ class RemoteEngine:
 
     async def aclose(self) -> None:
         """Close the connections that LiteLLM keeps open."""
-        litellm = await asyncio.to_thread(_import_litellm)
-        await litellm.close_litellm_async_clients()
+        await self.ready()
+        await self._litellm.close_litellm_async_clients()
 
     def _name_for(self, call: Call) -> str:
         if call.adapter is None:
@@ -182,28 +195,51 @@ class RemoteEngine:
             )
         return f"hosted_vllm/{call.adapter}"
 
-    async def _stream(
-        self, litellm: Any, name: str, call: Call, reading: _Reading
-    ) -> AsyncGenerator[str, None]:
+    async def _stream(self, name: str, call: Call, reading: Reading) -> AsyncGenerator[str, None]:
         """Texts as they come; `reading` is filled on the way."""
         deadline = asyncio.get_running_loop().time() + self._timeout
         stream: Any = None
         try:
             async with asyncio.timeout_at(deadline):
-                stream = await litellm.acompletion(**self._request(name, call))
+                stream = await self._litellm.acompletion(
+                    **self._request(name, call),
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    litellm_logging_obj=unlogged(name, stream=True),
+                )
+            chunks = chunks_of(stream)
             while True:
                 async with asyncio.timeout_at(deadline):
-                    chunk = await anext(stream, None)
+                    chunk = await anext(chunks, None)
                 if chunk is None:
                     break
-                if text := _read(chunk, reading):
-                    reading.last_token = self._clock()
-                    reading.first_token = reading.first_token or reading.last_token
+                if text := read_chunk(chunk, reading):
+                    reading.came(self._clock())
                     yield text
-            self._check(call, reading, whole=_ended(stream))
+            read_end(stream, reading)
+        finally:
+            if stream is not None:
+                await stream.aclose()
+
+    async def _at_once(self, name: str, call: Call, reading: Reading) -> AsyncGenerator[str, None]:
+        """The whole text."""
+        async with asyncio.timeout(self._timeout):
+            response = await self._litellm.acompletion(
+                **self._request(name, call), litellm_logging_obj=unlogged(name, stream=False)
+            )
+        read_whole(response, reading)
+        if reading.text:
+            reading.came(self._clock())
+            yield reading.text
+
+    @contextmanager
+    def _translated(self, call: Call) -> Iterator[None]:
+        """Raise our errors for LiteLLM's; others pass."""
+        try:
+            yield
         except Exception as error:
             known = translate(
-                litellm,
+                self._litellm,
                 error,
                 where=self._where,
                 adapter=call.adapter,
@@ -213,17 +249,12 @@ class RemoteEngine:
             if known is None:
                 raise
             raise known from error
-        finally:
-            if stream is not None:
-                await stream.aclose()
 
     def _request(self, name: str, call: Call) -> dict[str, Any]:
         own = self._api_base is not None
         return {
             "model": name,
-            "messages": [asdict(message) for message in call.messages],
-            "stream": True,
-            "stream_options": {"include_usage": True},
+            "messages": [{"role": one.role, "content": one.content} for one in call.messages],
             "api_base": self._api_base,
             "api_key": self._api_key or (NO_KEY if own else None),
             "timeout": self._timeout,
@@ -232,9 +263,9 @@ class RemoteEngine:
             **_parameters(call.sampling),
         }
 
-    def _check(self, call: Call, reading: _Reading, *, whole: bool) -> None:
+    def _check(self, call: Call, reading: Reading) -> None:
         """Whether the whole answer came, and from the model that was asked."""
-        if not whole or reading.usage is None:
+        if not reading.ended or reading.usage is None:
             raise EngineError(
                 f"the stream from {self._where} broke off after {len(reading.text)} characters",
                 hint="Run the same command again: what was answered is kept.",
@@ -258,7 +289,7 @@ class RemoteEngine:
                 hint="Name one exact version of the model with --model, then start a new run.",
             )
 
-    def _outcome(self, call: Call, reading: _Reading, alone: bool) -> Outcome:
+    def _outcome(self, call: Call, reading: Reading, alone: bool) -> Outcome:
         assert reading.usage is not None  # `_check` saw to it
         last = reading.last_token or self._clock()
         return Outcome(
@@ -287,16 +318,6 @@ class RemoteEngine:
         return f"{self._model!r} at {_without_credentials(self._api_base)}"
 
 
-def _import_litellm() -> Any:
-    """Takes seconds the first time, so callers use a thread."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    return litellm
-
-
 def _parameters(sampling: Sampling) -> dict[str, Any]:
     """Only what differs from a server's own defaults: not every provider takes every name."""
     given: dict[str, Any] = {
@@ -310,27 +331,6 @@ def _parameters(sampling: Sampling) -> dict[str, Any]:
     if sampling.stop:
         given["stop"] = list(sampling.stop)
     return given
-
-
-def _read(chunk: Any, reading: _Reading) -> str:
-    """Take note of a chunk and return its text."""
-    hidden = getattr(chunk, "_hidden_params", None) or {}
-    reading.model = hidden.get("provider_response_model") or reading.model
-    if (usage := getattr(chunk, "usage", None)) is not None:
-        reading.usage = Usage(tokens_in=usage.prompt_tokens, tokens_out=usage.completion_tokens)
-    if not chunk.choices:
-        return ""
-    choice = chunk.choices[0]
-    reading.reason = choice.finish_reason or reading.reason
-    text: str = choice.delta.content or ""
-    reading.text += text
-    return text
-
-
-def _ended(stream: Any) -> bool:
-    """Whether the server itself said that the answer ends; LiteLLM makes a "stop" up otherwise."""
-    marks = ("received_finish_reason", "intermittent_finish_reason")
-    return any(getattr(stream, mark, None) is not None for mark in marks)
 
 
 def _without_credentials(url: str) -> str:

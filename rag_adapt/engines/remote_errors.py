@@ -1,6 +1,6 @@
 """LiteLLM's errors in our words: the one table of them.
 
-It does not know how a call is made; the library is handed in, so that this file does not load it.
+It does not know how a call is made; the library is handed in, loaded by whoever called it.
 """
 
 import json
@@ -42,9 +42,11 @@ def translate(
         timeout: Seconds that the answer could take.
         secret: The key, which must not be shown.
     """
+    import httpx
+
     cause = getattr(error, "original_exception", None) or error
     said = _said(cause, secret)
-    if isinstance(cause, TimeoutError | litellm.Timeout):
+    if isinstance(cause, TimeoutError | litellm.Timeout | httpx.TimeoutException):
         return EngineError(
             f"{where} did not finish an answer within {timeout:g} s",
             hint="Raise `timeout` (RAG_ADAPT_TIMEOUT), or ask less at once with `concurrency`.",
@@ -68,7 +70,7 @@ def translate(
             hint="Lower `concurrency` (RAG_ADAPT_CONCURRENCY), wait, and run the same command "
             "again: what was answered is kept.",
         )
-    if isinstance(cause, litellm.BadRequestError | litellm.UnprocessableEntityError):
+    if isinstance(cause, _refusals(litellm)) or _told_in_a_stream(cause):
         return RefusedError(
             f"{where} refused the request: {said}",
             hint="Name the model with its provider, as in --model openai/gpt-4o-mini, and "
@@ -104,10 +106,30 @@ def _said(error: Exception, secret: str | None) -> str:
     return (text.replace(secret, "***") if secret else text)[:SHOWN]
 
 
+def _refusals(litellm: Any) -> tuple[type[Exception], ...]:
+    return (litellm.BadRequestError, litellm.UnprocessableEntityError)
+
+
+def _told_in_a_stream(cause: Exception) -> bool:
+    """Whether a stream carried a refusal, after a status that promised an answer."""
+    status = getattr(cause, "status_code", None)
+    return isinstance(cause, _raw()) and isinstance(status, int) and 400 <= status < 500
+
+
+def _raw() -> tuple[type[Exception], ...]:
+    """What comes out of a stream itself, before LiteLLM made anything of it."""
+    import httpx
+    from litellm.llms.base_llm.chat.transformation import BaseLLMException
+    from openai import APIError
+
+    return (httpx.HTTPError, APIError, BaseLLMException)
+
+
 def _faults(litellm: Any) -> tuple[type[Exception], ...]:
     """What goes wrong on the way or inside the server, and may go right the next time."""
     return (
         OSError,
+        *_raw(),
         litellm.APIConnectionError,
         litellm.APIError,
         litellm.BadGatewayError,

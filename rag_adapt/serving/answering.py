@@ -6,11 +6,11 @@ It does not know HTTP, nor how routes are found.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rag_adapt.core.protocols import Engine, Retriever
 from rag_adapt.core.trace import Answer, Failure
-from rag_adapt.core.types import Call, Delta, Draft, Message, Passage, Sampling
+from rag_adapt.core.types import Call, Delta, Draft, Fingerprint, Message, Passage, Sampling
 from rag_adapt.routes.retrieve import Retrieve
 from rag_adapt.routes.route import Route
 
@@ -83,14 +83,48 @@ class _Remembered:
         return self.found
 
 
+@runtime_checkable
+class WholeAnswers(Protocol):
+    """An engine that answers more cheaply where nobody reads along."""
+
+    def whole(self, call: Call) -> AsyncGenerator[Delta, None]:
+        """As `Engine.generate`, in as few deltas as it likes."""
+        ...
+
+
+class _AtOnce:
+    """An engine that is asked for whole answers alone."""
+
+    def __init__(self, engine: Engine, whole: WholeAnswers) -> None:
+        self._engine, self.generate = engine, whole.whole
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self._engine.fingerprint
+
+
 async def ask(
-    route: Route, question: Question, *, engine: Engine, labels: Sequence[str] = ()
+    route: Route,
+    question: Question,
+    *,
+    engine: Engine,
+    labels: Sequence[str] = (),
+    whole: bool = False,
 ) -> AsyncGenerator[str | Reply, None]:
     """Pieces of text as they come, then the whole reply. Closing it cancels the work.
+
+    Args:
+        route: What answers.
+        question: What is asked.
+        engine: Who computes it.
+        labels: The skill's.
+        whole: Whether nobody reads the pieces: then there may be fewer of them.
 
     Raises:
         FailedAnswer: the route gave no answer.
     """
+    if whole and isinstance(engine, WholeAnswers):
+        engine = _AtOnce(engine, engine)
     cited, remembered = _with_memory(route)
     draft = Draft(
         item_id="question", input=question.input, turns=question.turns, labels=tuple(labels)

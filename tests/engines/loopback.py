@@ -32,6 +32,23 @@ class Exchange:
         self.handler.end_headers()
         self.handler.wfile.write(content)
 
+    def whole(self, text: str | None, *, model: str, reason: str = "stop") -> None:
+        """The answer to a request without a stream."""
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": reason}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        answer = {"id": "c-1", "object": "chat.completion", "created": 1, "model": model}
+        content = json.dumps({**answer, "choices": [choice], "usage": usage}).encode()
+        self.handler.send_response(200)
+        self.handler.send_header("Content-Type", "application/json")
+        self.handler.send_header("Content-Length", str(len(content)))
+        self.handler.end_headers()
+        self.handler.wfile.write(content)
+
+    def refuse(self, message: str, code: int) -> None:
+        """An error in the middle of a stream, as vLLM sends it."""
+        self._event({"error": {"message": message, "type": "error", "code": code}})
+
     def open(self) -> None:
         self.handler.send_response(200)
         self.handler.send_header("Content-Type", "text/event-stream")

@@ -1,13 +1,14 @@
 """One question to one route: pieces, then the reply with what it rests on."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
 from rag_adapt.core.errors import EngineError
 from rag_adapt.core.template import BARE
-from rag_adapt.core.types import Call, Message, Sampling
+from rag_adapt.core.types import Call, Delta, Message, Sampling
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.routes.route import Route
 from rag_adapt.serving.answering import FailedAnswer, Question, Reply, ask
@@ -83,3 +84,38 @@ def test_a_plain_route_sends_messages_as_they_are() -> None:
     asked(Route(name="plain", template=BARE), engine, replace(QUESTION, turns=turns, input="{x}"))
     call: Call = engine.received[0]
     assert call.messages == (*turns, Message(role="user", content="{x}"))
+
+
+class Wholesale(ScriptedEngine):
+    """Says in one delta what the other one says in many."""
+
+    asked_whole = 0
+
+    async def whole(self, call: Call) -> AsyncGenerator[Delta, None]:
+        self.asked_whole += 1
+        deltas = [delta async for delta in self.generate(call)]
+        yield Delta(text="".join(delta.text for delta in deltas))
+        yield Delta(text="", outcome=deltas[-1].outcome)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_engine_that_answers_whole_is_asked_so_where_nobody_reads_along(whole: bool) -> None:
+    engine = Wholesale()
+
+    async def collect() -> list[str | Reply]:
+        asked = ask(ROUTES["prompt"], QUESTION, engine=engine, whole=whole)
+        return [part async for part in asked]
+
+    *pieces, reply = asyncio.run(collect())
+    assert isinstance(reply, Reply)
+    assert "".join(map(str, pieces)) == reply.answer.text
+    assert engine.asked_whole == whole
+    assert (len(pieces) == 1) == whole
+
+
+def test_an_engine_that_only_streams_is_asked_for_a_stream() -> None:
+    async def collect() -> list[str | Reply]:
+        asked = ask(ROUTES["prompt"], QUESTION, engine=ScriptedEngine(), whole=True)
+        return [part async for part in asked]
+
+    assert len(asyncio.run(collect())) > 2
