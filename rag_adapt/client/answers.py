@@ -3,12 +3,23 @@
 It does not know how answers are made.
 """
 
+from typing import Final
+
 from rag_adapt.client.connection import Connection, Request, path
 from rag_adapt.client.errors import parsed
+from rag_adapt.client.events import Event
 from rag_adapt.client.streams import Reading, Stream
 from rag_adapt.schemas.answers import ChatChunk, ChatResponse, CompletionResponse
 from rag_adapt.schemas.catalog import TraceDocument
+from rag_adapt.schemas.comparisons import Compared, ComparedDelta, Comparison, ComparisonRequest
 from rag_adapt.schemas.requests import ChatRequest, CompletionRequest
+
+COMPARED: Final[dict[str, type[ComparedDelta] | type[Compared]]] = {
+    "delta": ComparedDelta,
+    "answer": Compared,
+    "failure": Compared,
+}
+"""By name of an event; others a newer service may send are left out."""
 
 
 class Answers:
@@ -51,6 +62,22 @@ class Answers:
         reading = Reading(value=lambda event: parsed(CompletionResponse, event.data))
         return Stream(self._connection, asked, reading)
 
+    def compare(self, request: ComparisonRequest) -> Comparison:
+        """One question to several models, all answers at once; each may have failed by itself.
+
+        Raises:
+            ApiError: none of them was asked.
+        """
+        body = request.model_copy(update={"stream": False})
+        asked = Request(method="POST", path="/v1/comparisons", body=body, patience="answer")
+        return self._connection.fetch(Comparison, asked)
+
+    def compare_stream(self, request: ComparisonRequest) -> Stream[ComparedDelta | Compared]:
+        """The same in pieces, side by side; `Compared` is a model's end. Closing it cancels all."""
+        body = request.model_copy(update={"stream": True})
+        asked = Request(method="POST", path="/v1/comparisons", body=body, patience="answer")
+        return Stream(self._connection, asked, Reading(value=_compared))
+
     def trace(self, id: str) -> TraceDocument:
         """Every step of an answer and exactly what was sent to the model.
 
@@ -58,3 +85,8 @@ class Answers:
             ApiError: `trace-not-found`: there is none, or it is another caller's.
         """
         return self._connection.fetch(TraceDocument, Request(path=path("traces", id)))
+
+
+def _compared(event: Event) -> ComparedDelta | Compared | None:
+    kind = COMPARED.get(event.name)
+    return None if kind is None else parsed(kind, event.data)

@@ -13,6 +13,7 @@ from rag_adapt.client.answers import Answers
 from rag_adapt.client.catalog import Catalog
 from rag_adapt.client.collections import Collections
 from rag_adapt.client.connection import Connection, Retries, Timeouts
+from rag_adapt.client.feedback import Feedback
 from rag_adapt.client.jobs import Jobs
 from rag_adapt.client.runs import Runs
 from rag_adapt.client.skills import Skills
@@ -61,6 +62,8 @@ class Client:
         """Documents."""
         self.adapters: Final = Adapters(connection)
         """Trained weights."""
+        self.feedback: Final = Feedback(connection)
+        """Votes and better answers."""
         self.runs: Final = Runs(connection)
         """Benchmarks."""
         self.jobs: Final = Jobs(connection)

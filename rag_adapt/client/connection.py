@@ -109,6 +109,15 @@ class Request:
         return self.method == "GET" or self.key is not None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What came back."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    """By name, in whatever case."""
+
+
 class Connection:
     """A service at an address.
 
@@ -161,7 +170,15 @@ class Connection:
         return parsed(kind, self.ask(request))
 
     def ask(self, request: Request) -> bytes:
-        """Send a request, again where that is right; the body of its answer.
+        """As `answer`, the body alone.
+
+        Raises:
+            ApiError: the answer is an error, or there is none.
+        """
+        return self.answer(request).body
+
+    def answer(self, request: Request) -> Answered:
+        """Send a request, again where that is right.
 
         Raises:
             ApiError: the answer is an error, or there is none.
@@ -199,7 +216,7 @@ class Connection:
             **content,
         )
 
-    def _once(self, request: Request) -> bytes:
+    def _once(self, request: Request) -> Answered:
         if self._http.is_closed:
             raise closed()
         with translated(self.base_url):
@@ -209,7 +226,7 @@ class Connection:
             finally:
                 response.close()
         if response.is_success or response.status_code in request.accept:
-            return body
+            return Answered(body=body, headers=response.headers)
         raise refused(response.status_code, response.headers, body)
 
     def _timeout(self, patience: Patience) -> httpx.Timeout:
