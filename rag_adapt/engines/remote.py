@@ -5,6 +5,7 @@ and fallbacks stay off, because an experiment must know who answered, and how of
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -34,10 +35,10 @@ from rag_adapt.core.types import (
 from rag_adapt.engines.remote_calls import (
     Reading,
     chunks_of,
-    import_litellm,
     read_chunk,
     read_end,
     read_whole,
+    silent_log,
     unlogged,
 )
 from rag_adapt.engines.remote_errors import translate
@@ -92,7 +93,7 @@ class RemoteEngine:
     async def ready(self) -> None:
         """Load LiteLLM, which takes seconds; the first answer does so otherwise."""
         if self._litellm is None:
-            self._litellm = await asyncio.to_thread(import_litellm)
+            self._litellm = await asyncio.to_thread(_import_litellm)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -167,7 +168,7 @@ class RemoteEngine:
         """
         if self._api_base is not None:
             return None
-        litellm = import_litellm()
+        litellm = _import_litellm()
         try:
             parts = litellm.cost_per_token(
                 model=self._model,
@@ -205,7 +206,7 @@ class RemoteEngine:
                     **self._request(name, call),
                     stream=True,
                     stream_options={"include_usage": True},
-                    litellm_logging_obj=unlogged(name, stream=True),
+                    litellm_logging_obj=unlogged(self._litellm, name, stream=True),
                 )
             chunks = chunks_of(stream)
             while True:
@@ -225,7 +226,8 @@ class RemoteEngine:
         """The whole text."""
         async with asyncio.timeout(self._timeout):
             response = await self._litellm.acompletion(
-                **self._request(name, call), litellm_logging_obj=unlogged(name, stream=False)
+                **self._request(name, call),
+                litellm_logging_obj=unlogged(self._litellm, name, stream=False),
             )
         read_whole(response, reading)
         if reading.text:
@@ -316,6 +318,17 @@ class RemoteEngine:
         if self._api_base is None:
             return repr(self._model)
         return f"{self._model!r} at {_without_credentials(self._api_base)}"
+
+
+def _import_litellm() -> Any:
+    """Takes seconds the first time, so callers use a thread."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    silent_log(litellm)
+    return litellm
 
 
 def _parameters(sampling: Sampling) -> dict[str, Any]:

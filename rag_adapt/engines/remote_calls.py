@@ -1,10 +1,10 @@
-"""How LiteLLM is loaded, asked and read for one answer, at the smallest cost per token.
+"""How LiteLLM is kept quiet and read for one answer, at the smallest cost per token.
 
-It does not know calls, adapters or errors. What LiteLLM does beside the call (its log, prices and
-callbacks, several times the cost of the call itself) is left out: nobody here reads it.
+It does not know calls, adapters or errors; the library is handed in. What LiteLLM does beside the
+call (its log, prices and callbacks, several times the cost of the call itself) is left out: nobody
+here reads it.
 """
 
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,20 +39,9 @@ class Reading:
         self.first_token = self.first_token or now
 
 
-def import_litellm() -> Any:
-    """The library. The first time takes seconds, so callers use a thread."""
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    import litellm
-
-    litellm.suppress_debug_info = True
-    litellm.telemetry = False
-    _unlogged()
-    return litellm
-
-
-def unlogged(model: str, *, stream: bool) -> Any:
+def unlogged(litellm: Any, model: str, *, stream: bool) -> Any:
     """What LiteLLM hands its log to, for one call; it drops everything."""
-    return _unlogged()(
+    return silent_log(litellm)(
         model=model,
         messages=[],
         stream=stream,
@@ -65,9 +54,8 @@ def unlogged(model: str, *, stream: bool) -> Any:
 
 
 @cache
-def _unlogged() -> type[Any]:
+def silent_log(litellm: Any) -> type[Any]:
     """LiteLLM's logging object with everything that costs time taken out."""
-    from litellm.litellm_core_utils.litellm_logging import Logging
 
     def drop(*args: Any, **more: Any) -> None:
         """Nothing is logged, priced or called back."""
@@ -90,7 +78,7 @@ def _unlogged() -> type[Any]:
         "dispatch_failure_handlers",
     )
     dropped = {**dict.fromkeys(at_once, drop), **dict.fromkeys(awaited, drop_later)}
-    return type("Unlogged", (Logging,), dropped)
+    return type("Unlogged", (litellm.Logging,), dropped)
 
 
 def chunks_of(stream: Any) -> AsyncIterator[Any]:

@@ -1,6 +1,6 @@
 """LiteLLM's errors in our words: the one table of them.
 
-It does not know how a call is made; the library is handed in, loaded by whoever called it.
+It does not know how a call is made; the library is handed in, so that this file does not load it.
 """
 
 import json
@@ -42,11 +42,9 @@ def translate(
         timeout: Seconds that the answer could take.
         secret: The key, which must not be shown.
     """
-    import httpx
-
     cause = getattr(error, "original_exception", None) or error
     said = _said(cause, secret)
-    if isinstance(cause, TimeoutError | litellm.Timeout | httpx.TimeoutException):
+    if isinstance(cause, TimeoutError | litellm.Timeout | litellm.httpx.TimeoutException):
         return EngineError(
             f"{where} did not finish an answer within {timeout:g} s",
             hint="Raise `timeout` (RAG_ADAPT_TIMEOUT), or ask less at once with `concurrency`.",
@@ -70,7 +68,7 @@ def translate(
             hint="Lower `concurrency` (RAG_ADAPT_CONCURRENCY), wait, and run the same command "
             "again: what was answered is kept.",
         )
-    if isinstance(cause, _refusals(litellm)) or _told_in_a_stream(cause):
+    if isinstance(cause, _refusals(litellm)) or _told_in_a_stream(cause, litellm):
         return RefusedError(
             f"{where} refused the request: {said}",
             hint="Name the model with its provider, as in --model openai/gpt-4o-mini, and "
@@ -110,26 +108,23 @@ def _refusals(litellm: Any) -> tuple[type[Exception], ...]:
     return (litellm.BadRequestError, litellm.UnprocessableEntityError)
 
 
-def _told_in_a_stream(cause: Exception) -> bool:
+def _told_in_a_stream(cause: Exception, litellm: Any) -> bool:
     """Whether a stream carried a refusal, after a status that promised an answer."""
     status = getattr(cause, "status_code", None)
-    return isinstance(cause, _raw()) and isinstance(status, int) and 400 <= status < 500
+    return isinstance(cause, _raw(litellm)) and isinstance(status, int) and 400 <= status < 500
 
 
-def _raw() -> tuple[type[Exception], ...]:
+def _raw(litellm: Any) -> tuple[type[Exception], ...]:
     """What comes out of a stream itself, before LiteLLM made anything of it."""
-    import httpx
-    from litellm.llms.base_llm.chat.transformation import BaseLLMException
-    from openai import APIError
-
-    return (httpx.HTTPError, APIError, BaseLLMException)
+    its_own = litellm.llms.base_llm.chat.transformation.BaseLLMException
+    return (litellm.httpx.HTTPError, litellm.openai.APIError, its_own)
 
 
 def _faults(litellm: Any) -> tuple[type[Exception], ...]:
     """What goes wrong on the way or inside the server, and may go right the next time."""
     return (
         OSError,
-        *_raw(),
+        *_raw(litellm),
         litellm.APIConnectionError,
         litellm.APIError,
         litellm.BadGatewayError,
