@@ -47,7 +47,8 @@ _UNSERVABLE: Final = (
 """Keys that a server refuses, or ignores, when they are set."""
 _STARTS: Final = (True, False, "gaussian", "orthogonal")
 """Initialisations that leave the base weights as they are."""
-_TENSOR: Final = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+TENSOR: Final = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+"""Name of a LoRA weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +196,7 @@ def _tensor_problem(
         return "it holds no tensors"
     sides: dict[str, set[str]] = {}
     for name, tensor in tensors.items():
-        match = _TENSOR.fullmatch(name)
+        match = TENSOR.fullmatch(name)
         if match is None:
             return f"tensor {name!r} is not named as a LoRA weight"
         side, axis = match["side"], 0 if match["side"] == "A" else 1
