@@ -25,7 +25,9 @@ from rag_adapt.api import (
     runs,
     security,
     skills,
+    system,
 )
+from rag_adapt.api.checkup import Checkup
 from rag_adapt.api.desk import Desk
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
@@ -52,8 +54,8 @@ TAGS: Final = [
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
     {"name": "feedback", "description": "Votes and better answers: give, decide, export."},
 ]
-LONG_WORK: Final = (jobs, runs, adapters, skills, collections)
-"""What needs a desk."""
+LONG_WORK: Final = (jobs, runs, adapters, skills, collections, system)
+"""What needs a desk: for long work, or for its settings."""
 
 
 def create_app(
@@ -106,6 +108,7 @@ def create_app(
     service.catalogue.watcher = metrics
     app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
     app.state.feedback = FeedbackBook(service.live.home)
+    app.state.checkup = None if desk is None else Checkup.of(desk.settings)
     work = LONG_WORK if desk is not None else ()
     for part in (chat, completions, comparisons, catalog, feedback, *work):
         app.include_router(part.router)
