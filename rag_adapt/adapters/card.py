@@ -3,10 +3,12 @@
 It does not know how training works or where adapters are kept.
 """
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import LearnedFrom
 
 DType = Literal["bfloat16", "float16", "float32"]
@@ -59,19 +61,22 @@ class Trial(_Frozen):
 
 
 class TrainingSettings(_Frozen):
-    """The knobs of a training: everything but the data and the base model."""
+    """The knobs of a training: everything but the data and the base model.
+
+    Of an imported adapter rank and alpha are known; the rest is None.
+    """
 
     rank: int
-    alpha: int
-    learning_rate: float
-    epochs: int
-    batch_size: int
+    alpha: int | float
+    learning_rate: float | None
+    epochs: int | None
+    batch_size: int | None
     """Examples per optimizer step."""
-    seed: int
-    dtype: DType
+    seed: int | None
+    dtype: DType | None
     """What the forward pass computes in; the trained weights are float32."""
-    device: str
-    shared_prefix: bool
+    device: str | None
+    shared_prefix: bool | None
     """Whether the tokens that all prompts of a batch begin with were computed once per batch."""
     general_share: float = 0.0
     """Rows of general data per row of the skill."""
@@ -85,44 +90,71 @@ class TrainingSettings(_Frozen):
     """Whether the base model's weights were held in four bits during training."""
 
 
+class Imported(_Frozen):
+    """What came with an adapter that was trained elsewhere: claims that nobody here checked."""
+
+    claimed_base: str | None
+    """The base model's name in its configuration; nothing was looked up by it."""
+    claimed_peft: str | None
+    """The version of PEFT that wrote it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training here took."""
+
+    examples: int
+    seconds: float
+    seed: int
+
+
 class Card(_Frozen):
-    """Everything that a reader needs to judge an adapter, and a run to record it."""
+    """Everything that a reader needs to judge an adapter, and a run to record it.
+
+    Of an adapter that was imported, what nobody here knows is None.
+    """
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=NAME_PATTERN)
     version: str = UNPUBLISHED
     """`name@sha12`; filled in by the store, which computes the hash."""
     skill: str
-    skill_hash: str
+    imported: Imported | None = None
+    """None: it was trained here."""
+    skill_hash: str | None
     """Content hash of the skill's data at the time of training."""
-    items_hash: str
+    items_hash: str | None
     """Content hash of the ids of the training items, in order."""
-    learned_from: LearnedFrom = "examples"
+    learned_from: LearnedFrom | None = "examples"
     """Whether rows came from the skill's examples, from its documents, or from both."""
     base_model: str
     """The base model's name as the user gave it."""
     weights_hash: str
-    """Content hash of the base model's weights: an adapter fits no others."""
+    """Content hash of the base model's weights: an adapter fits no others. Of an imported one those
+    that it was checked against and probed on."""
     chat_template_hash: str
     """Hash of the chat template that turned messages into tokens, here as in serving."""
     template_hash: str
-    """Hash of the skill's prompt template."""
+    """Hash of the skill's prompt template: the one it was trained on or, imported, probed on. It is
+    served with no other."""
     with_context: bool
-    """Whether prompts carried retrieved passages."""
+    """Whether prompts carried retrieved passages; of an imported one, as whoever imported it said.
+    """
     settings: TrainingSettings
-    examples: int
-    tokens: int
+    examples: int | None
+    tokens: int | None
     """Tokens of prompts and answers over all epochs, shared ones counted for every example."""
-    answer_tokens: int
+    answer_tokens: int | None
     """Those of them that carried loss."""
-    seconds: float
+    seconds: float | None
     """Training alone: without loading the model and without the probe."""
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     """Of the whole process during training; of the GPU where one was used."""
     size_bytes: int
     """Of the weights file."""
     loss_curve: tuple[LossPoint, ...]
     dev_examples: int
+    """Of the held-out code length; 0 where it was not measured."""
     dev_bits_before: float | None
     """Held-out code length in bits per answer token under the base; None without dev items."""
     dev_bits_after: float | None
@@ -140,4 +172,46 @@ class Card(_Frozen):
     libraries: dict[str, str]
     """Versions of what computed it."""
     created: str
-    """UTC, ISO 8601."""
+    """UTC, ISO 8601: of the training, or of the import."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        known = {**dict(self), **dict(self.settings)}
+        missing = [key for key in _OF_TRAINING if known[key] is None]
+        if self.imported is None and missing:
+            raise ValueError(f"the card of a training has no {', '.join(missing)}")
+        return self
+
+    def trained(self) -> Trained:
+        """What the training took.
+
+        Raises:
+            AdapterError: it was not trained here.
+        """
+        examples, seconds, seed = self.examples, self.seconds, self.settings.seed
+        if examples is None or seconds is None or seed is None:
+            raise AdapterError(
+                f"adapter {self.version!r} was imported: nobody here knows its training",
+                hint=f"Train one: `rag-adapt adapters train {self.skill}`.",
+            )
+        return Trained(examples=examples, seconds=seconds, seed=seed)
+
+
+_OF_TRAINING: Final = (
+    "skill_hash",
+    "items_hash",
+    "learned_from",
+    "examples",
+    "tokens",
+    "answer_tokens",
+    "seconds",
+    "peak_memory_bytes",
+    "learning_rate",
+    "epochs",
+    "batch_size",
+    "seed",
+    "dtype",
+    "device",
+    "shared_prefix",
+)
+"""What the card of a training holds, and that of an import does not."""

@@ -88,17 +88,19 @@ async def _prove(card: Card, tools: Tools) -> AdapterFigures:
 
     Raises:
         NotProvenError: it was not shown to be active.
+        AdapterError: it was not trained here.
     """
     await tools.adapters.ensure_loaded(card.version)
     proof = await tools.prove(card.version)
     proof.require()
+    known = card.trained()
     return AdapterFigures(
         version=card.version,
-        examples=card.examples,
-        seconds=card.seconds,
+        examples=known.examples,
+        seconds=known.seconds,
         bytes=card.size_bytes,
         proven=proof.proven,
-        seed=card.settings.seed,
+        seed=known.seed,
         with_context=card.with_context,
         dev_bits_before=card.dev_bits_before,
         dev_bits_after=card.dev_bits_after,

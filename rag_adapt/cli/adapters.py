@@ -1,4 +1,4 @@
-"""`rag-adapt adapters`: train, list, show, prove and remove adapters.
+"""`rag-adapt adapters`: train, import, list, show, prove and remove adapters.
 
 It does not know how any of that works.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag_adapt.cli import adapter_imports
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import LearnedFrom
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from rag_adapt.settings import Settings
     from rag_adapt.skills.skill import Skill
 
-app = typer.Typer(help="Train, list, show, prove and remove adapters.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train, import, list, show, prove and remove adapters.", no_args_is_help=True
+)
+app.command("import")(adapter_imports.import_)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Version = Annotated[str, typer.Argument(help="name@sha12, or a name for its current version.")]
 
@@ -348,7 +352,7 @@ def _row(card: "Card", *, current: bool) -> tuple[str, ...]:
         card.version,
         card.skill,
         card.base_model,
-        str(card.examples),
+        "imported" if card.imported else str(card.examples),
         "yes" if card.with_context else "-",
         str(card.settings.rank),
         _bits(card),
@@ -372,12 +376,16 @@ def _print_card(card: "Card", *, json: bool) -> None:
     figures: dict[str, Any] = {
         "held-out bits/token": _bits(card),
         "checks": ", ".join(f"{point.bits:.2f} at step {point.step}" for point in card.dev_curve),
-        "loss": f"{losses[0]:.3f} -> {losses[-1]:.3f} in {len(losses)} steps",
+        "loss": f"{losses[0]:.3f} -> {losses[-1]:.3f} in {len(losses)} steps" if losses else "-",
         **card.model_dump(mode="json", exclude=shown_apart),
         **{f"settings.{key}": value for key, value in card.settings.model_dump().items()},
         "general": ", ".join(f"{source.rows} of {source.name}" for source in card.general) or "-",
     }
-    print_table(("figure", "value"), [(key, str(value)) for key, value in figures.items()])
+    print_table(("figure", "value"), [(key, _shown(value)) for key, value in figures.items()])
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _print_trials(trials: "Sequence[Trial]", *, json: bool) -> None:

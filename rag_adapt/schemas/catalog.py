@@ -65,7 +65,8 @@ class AdapterInfo(Wire):
     """Whether it was trained on the weights that this service runs."""
     base_model: str
     rank: int
-    examples: int
+    examples: int | None
+    """Training items; null where it was trained elsewhere and imported."""
     size_bytes: int
     created: str
     """UTC, ISO 8601."""
