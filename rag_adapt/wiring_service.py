@@ -57,6 +57,7 @@ def open_service(settings: Settings, progress: Progress) -> Opened:
     def close() -> None:
         live.close()
         traces.close()
+        service.conversations.close()
 
     return Opened(service=service, end=live.end or nothing_to_end, close=close)
 

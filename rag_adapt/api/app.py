@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -19,7 +20,9 @@ from rag_adapt.api import (
     collections,
     comparisons,
     completions,
+    conversations,
     feedback,
+    generations,
     jobs,
     problems,
     runs,
@@ -34,6 +37,7 @@ from rag_adapt.api.metrics import Metrics
 from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.feedback.store import FeedbackBook
 from rag_adapt.keys.store import KeyStore
+from rag_adapt.serving.generations import Generations
 from rag_adapt.serving.service import Service
 
 log = logging.getLogger("rag_adapt.api")
@@ -46,6 +50,7 @@ DESCRIPTION: Final = """Serves the routes that benchmarks compare behind OpenAI'
 are problem documents (RFC 9457)."""
 TAGS: Final = [
     {"name": "answers", "description": "Ask a route or the plain model."},
+    {"name": "conversations", "description": "Questions that a page may leave and come back to."},
     {"name": "catalog", "description": "What there is, and whether it is ready."},
     {"name": "jobs", "description": "Long work: watch it, cancel it."},
     {"name": "runs", "description": "Benchmarks: plan, start, read."},
@@ -85,11 +90,12 @@ def create_app(
         warming = asyncio.create_task(_start(service, on_ready))
         if desk is not None:
             desk.runner.start()
+        await writing.start()
         try:
             yield
         finally:
             warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
+            await asyncio.gather(warming, writing.stop(), return_exceptions=True)
             if desk is not None:
                 await asyncio.to_thread(desk.runner.stop)
             if on_end is not None:
@@ -107,10 +113,14 @@ def create_app(
     metrics = Metrics(known_route=_opened, known_adapter=_opened)
     service.catalogue.watcher = metrics
     app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
+    app.state.generations = writing = Generations(
+        service.conversations, partial(conversations.asks, app.state)
+    )
     app.state.feedback = FeedbackBook(service.live.home)
     app.state.checkup = None if desk is None else Checkup.of(desk.settings)
     work = LONG_WORK if desk is not None else ()
-    for part in (chat, completions, comparisons, catalog, feedback, *work):
+    answers = (chat, completions, comparisons, conversations, generations)
+    for part in (*answers, catalog, feedback, *work):
         app.include_router(part.router)
     problems.install(app)
     security.install(app, store=keys, host=host, limits=limits, observer=metrics)

@@ -3,7 +3,8 @@
 It does not know where conversations are kept or what answers.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from rag_adapt.core.errors import UserError
@@ -19,6 +20,14 @@ class ConversationNotFoundError(UserError):
 
     code = "conversation-not-found"
     status = 404
+
+
+def missing(what: str, id: str) -> ConversationNotFoundError:
+    """There is none; or it is somebody else's, which is not told apart."""
+    return ConversationNotFoundError(
+        f"there is no {what} {id[:60]!r}",
+        hint="`GET /v1/conversations` lists your own; `GET /v1/conversations/ID` shows one.",
+    )
 
 
 class UnderWayError(UserError):
@@ -57,6 +66,60 @@ class Bounds:
     """Answers of one model to one question."""
     at_once: int = 12
     """Answers under way, all conversations of the caller together."""
+
+    def check_conversations(self, count: int) -> None:
+        """Refuse one conversation too many.
+
+        Raises:
+            ConversationFullError: there are more than there may be.
+        """
+        if count > self.conversations:
+            raise ConversationFullError(
+                f"{self.conversations} conversations are kept for one caller, and no more",
+                hint="Delete some: `DELETE /v1/conversations/ID`.",
+            )
+
+    def check_size(self, *, turns: int, characters: int) -> None:
+        """Refuse a turn too many, or another answer to what is too long already.
+
+        Raises:
+            ConversationFullError: there are more than there may be.
+        """
+        for count, most, what in (
+            (turns, self.turns, "questions"),
+            (characters, self.characters, "characters, passages of answers included"),
+        ):
+            if count > most:
+                raise ConversationFullError(
+                    f"a conversation has at most {most} {what}",
+                    hint="Begin another one, or edit an earlier question: what follows it goes.",
+                )
+
+    def check_alternatives(self, turn: "Turn", models: Iterable[str]) -> None:
+        """Refuse one answer too many of a model to a question.
+
+        Raises:
+            ConversationFullError: one of the models has as many as it may have.
+        """
+        asked = [one.model for one in turn.generations]
+        for model in models:
+            if asked.count(model) >= self.alternatives:
+                raise ConversationFullError(
+                    f"{model!r} has answered this question {self.alternatives} times",
+                    hint="Ask it as a new question: `POST /v1/conversations/ID/turns`.",
+                )
+
+    def check_at_once(self, count: int) -> None:
+        """Refuse more answers at once than a caller may have.
+
+        Raises:
+            TooManyAtOnceError: there are more than there may be.
+        """
+        if count > self.at_once:
+            raise TooManyAtOnceError(
+                f"{self.at_once} answers of one caller may be under way at once",
+                hint="Wait for one of them, or cancel it, and send this again.",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +189,31 @@ class Conversation:
     turns: tuple[Turn, ...] = ()
     """Empty in lists."""
 
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Of all turns."""
+        return tuple(one for turn in self.turns for one in turn.generations)
+
+    def until(self, turn: str) -> "Conversation":
+        """The same up to a turn, which is its last.
+
+        Raises:
+            ConversationNotFoundError: it has no such turn.
+        """
+        places = [place for place, one in enumerate(self.turns) if one.id == turn]
+        if not places:
+            raise missing("turn", turn)
+        return replace(self, turns=self.turns[: places[0] + 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some conversations, newest first."""
+
+    conversations: tuple[Conversation, ...]
+    next: int | None
+    """The number that the next page begins behind; None on the last one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -138,6 +226,31 @@ class Order:
     turns: tuple[Message, ...]
     """Earlier questions with this model's own answers."""
     sampling: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A turn that waits to be answered, and what is to be asked for it."""
+
+    turn: Turn
+    orders: tuple[Order, ...]
+    dropped: tuple[str, ...] = ()
+    """Generations that went away with what the turn replaced."""
+
+
+def check_idle(generations: Iterable[Generation]) -> None:
+    """Refuse to go on while an answer is being written that what follows depends on.
+
+    Raises:
+        UnderWayError: one of them may still change.
+    """
+    for one in generations:
+        if one.active:
+            raise UnderWayError(
+                f"{one.model!r} is still answering",
+                hint="Wait for its end, or cancel it: "
+                f"`POST /v1/conversations/ID/generations/{one.id}/cancel`.",
+            )
 
 
 def messages_before(turns: tuple[Turn, ...], model: str) -> tuple[Message, ...]:

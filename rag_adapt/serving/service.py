@@ -14,6 +14,7 @@ from rag_adapt.bench.store import Header, list_runs
 from rag_adapt.core.errors import RagAdaptError, RunNotFoundError
 from rag_adapt.serving.answering import TokenScores
 from rag_adapt.serving.catalogue import Catalogue, Live
+from rag_adapt.serving.conversations import ConversationBook
 from rag_adapt.serving.names import AUTO, RouteName
 from rag_adapt.serving.public import told, told_of_model
 from rag_adapt.serving.traces import TraceBook
@@ -70,6 +71,7 @@ class Service:
         scores: Reads answers token by token; None where the engine cannot.
         warm: Loads the model; awaited once, by `start`.
         catalogue: Opens routes; made from `live` by default.
+        conversations: Where conversations are kept; in the home of `live` by default.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class Service:
         scores: TokenScores | None,
         warm: Callable[[], Awaitable[object]],
         catalogue: Catalogue | None = None,
+        conversations: ConversationBook | None = None,
     ) -> None:
         self.live = live
         self.traces = traces
         self.scores = scores
         self.catalogue = catalogue or Catalogue(live)
+        self.conversations = conversations or ConversationBook(live.home)
         self._warm = warm
         self._read: dict[Path, tuple[tuple[Stamp, ...], Reading]] = {}
         self._engine = PartState(name="engine", ready=False, detail=LOADING)
