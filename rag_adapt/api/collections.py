@@ -20,14 +20,18 @@ from rag_adapt.api.desk import (
     desk_of,
     shown,
 )
-from rag_adapt.api.library import DocumentNotFoundError, DocumentsForm, Library
+from rag_adapt.api.library import SKILLS, DocumentNotFoundError, DocumentsForm, Library
+from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import own_flags
+from rag_adapt.jobs.job import Job
 from rag_adapt.retrieval.catalog import collection_folder, list_collections
 from rag_adapt.retrieval.collection import Collection
 from rag_adapt.retrieval.protocols import Embedder
+from rag_adapt.retrieval.removal import Removal, remove_collection
 from rag_adapt.schemas.collections import (
     CollectionEntry,
     CollectionList,
+    CollectionRemoved,
     DocumentList,
     DocumentText,
     Hit,
@@ -61,6 +65,8 @@ FOUND: Final[dict[str, Any]] = {
     "content_hash": "1f3a9c2e7b04",
     "data": [HIT],
 }
+READERS: Final = frozenset({"adapters", "bench"})
+"""Commands that may read the collections of skills."""
 FILES: Final[dict[str, Any]] = {"documents": ["# Borage light\n\nThe lamp gives 900 lm.\n"]}
 Name = Annotated[str, Path(pattern=r"^[a-z0-9-]{3,48}$", examples=["manual"])]
 Document = Annotated[str, Path(min_length=1, max_length=300, examples=["borage-light.md"])]
@@ -213,6 +219,53 @@ async def delete(
     desk = desk_of(request)
     await asyncio.to_thread(_library(desk).remove, name, document)
     return await accept(request, response, _build(desk, name), None)
+
+
+@router.delete(
+    "/v1/collections/{name}",
+    summary="Delete a collection",
+    operation_id="delete_collection",
+    response_model=CollectionRemoved,
+    responses=shown({"name": "manual", "bytes": 430080}, 404, 409, 507),
+    openapi_extra={"x-scope": "admin"},
+)
+async def remove(request: Request, name: Name) -> CollectionRemoved:
+    """Delete its record, its indexes and the documents that were uploaded for it.
+
+    Documents that lie elsewhere stay. Refused while a job or a route works with it; a skill's
+    collection is made again as soon as one of its routes reads it.
+    """
+    gone = await asyncio.to_thread(_removed, desk_of(request), name)
+    return CollectionRemoved(name=gone.collection, bytes=gone.bytes)
+
+
+def _removed(desk: Desk, name: str) -> Removal:
+    """Delete it.
+
+    Raises:
+        DocumentNotFoundError: there is none of that name.
+        ApiProblem: 409, a job works with it.
+        LockedError: somebody else does.
+    """
+    if not _library(desk).holds(name):
+        _folder(desk, name)
+    if users := [job for job in desk.jobs.list("queued", "running") if _uses(job, name)]:
+        raise ApiProblem(
+            status=409,
+            code="collection-in-use",
+            detail=f"job {users[0].id} ({users[0].state}) runs `{users[0].argv[0]}` and works with "
+            f"{name!r}",
+            hint="Wait until it has ended, or cancel it: POST /v1/jobs/ID/cancel.",
+            retryable=True,
+        )
+    return remove_collection(desk.settings.indexes, name, home=desk.home)
+
+
+def _uses(job: Job, name: str) -> bool:
+    """Whether a job may read or write the collection; those of skills by what reads skills."""
+    if name.startswith(SKILLS) and job.argv[0] in READERS:
+        return True
+    return job.argv[0] == "index" and name in job.argv
 
 
 def _library(desk: Desk) -> Library:

@@ -1,4 +1,4 @@
-"""`rag-adapt index`: build, search, check and list collections.
+"""`rag-adapt index`: build, search, check, list and remove collections.
 
 It does not know how any of it is done.
 """
@@ -133,6 +133,27 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         )
     else:
         typer.echo("no collections yet; build one: rag-adapt index build NAME DIR")
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a collection and what was uploaded for it; other documents stay where they are."""
+    from rag_adapt.retrieval.removal import remove_collection
+
+    settings = settings_of(context)
+    if not yes and not typer.confirm(f"Delete collection {name}?"):
+        typer.echo(f"kept {name}")
+        return
+    gone = remove_collection(settings.indexes, name, home=settings.home)
+    if as_json:
+        print_json(asdict(gone))
+        return
+    typer.echo(f"removed {name}: {gone.bytes / 1e6:.1f} MB")
 
 
 def _print_report(name: str, report: "BuildReport") -> None:

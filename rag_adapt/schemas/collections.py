@@ -36,6 +36,14 @@ class CollectionList(Wire):
     data: list[CollectionEntry]
 
 
+class CollectionRemoved(Wire):
+    """What is gone."""
+
+    name: str
+    bytes: int
+    """Of its record, its indexes and its uploaded documents."""
+
+
 class SearchRequest(Order):
     """What to look for."""
 

@@ -1,5 +1,6 @@
 """The command `rag-adapt index`."""
 
+import io
 import json
 import sqlite3
 from pathlib import Path
@@ -137,3 +138,28 @@ def test_a_second_writer_is_told_who_writes(
         assert run(["index", "build", "manual", "source", "--embedder", "hashing"]) == 2
         assert "is held by process" in capsys.readouterr().err
         assert run([*SEARCH]) == 0
+
+
+@pytest.mark.usefixtures("built")
+def test_remove_deletes_a_collection_and_leaves_the_documents(
+    capsys: pytest.CaptureFixture[str], source: Path
+) -> None:
+    assert run(["index", "remove", "manual", "--yes", "--json"]) == 0
+    gone = printed(capsys)
+    assert (gone["collection"], gone["vectors"]) == ("manual", 4)
+    assert gone["bytes"] > 1000
+    assert not Path("indexes/manual").exists()
+    assert list(source.rglob("*.md"))
+    assert run(["index", "remove", "manual", "--yes"]) == 2
+    assert "rag-adapt index list" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("built")
+def test_remove_asks_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for answer, left in (("n\n", True), ("y\n", False)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert run(["index", "remove", "manual"]) == 0
+        assert Path("indexes/manual").exists() is left
+    assert "removed manual: " in capsys.readouterr().out
