@@ -168,17 +168,13 @@ class Exchange:
         return await self.service.scores.score(reply.answer.trace.call(), reply.answer.text)
 
     async def _keep(self, done: Sequence[Finished], failure: Failure | None = None) -> None:
-        answers = [
-            {
-                "text": one.text,
-                "finish_reason": one.reason,
-                "trace": one.reply.answer.trace.as_json(),
-            }
+        answers: list[dict[str, Any]] = [
+            {"text": one.text, "finish_reason": one.reason, "trace": one.reply.answer.trace}
             for one in done
         ]
         if failure is not None:
             said = {"code": failure.code, "message": failure.message, "hint": failure.hint}
-            answers.append({"failure": said, "trace": failure.trace.as_json()})
+            answers.append({"failure": said, "trace": failure.trace})
         await self._keep_or_say(
             KeptTrace(
                 id=self.id,

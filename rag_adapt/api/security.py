@@ -12,11 +12,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_adapt.api.limits import Body, Buckets, Limits, Places, Reply, Visit, byte_limit, has_body
+from rag_adapt.api.limits import (
+    CLOSE,
+    Body,
+    Buckets,
+    Limits,
+    Places,
+    Reply,
+    Visit,
+    byte_limit,
+    has_body,
+)
 from rag_adapt.api.origin import check_content_type, check_origin, is_loopback
 from rag_adapt.api.problems import ApiProblem, problem_of
 from rag_adapt.api.scopes import Need, Operation, Operations, satisfies
-from rag_adapt.core.errors import RagAdaptError, SettingsError
+from rag_adapt.core.errors import LockedError, RagAdaptError, SettingsError
 from rag_adapt.keys.key import Key, Token
 from rag_adapt.keys.store import KeyStore
 
@@ -155,7 +165,9 @@ class Door:
                 body.visit = visit
         except ApiProblem as problem:
             return await _refuse(problem, scope, receive, send)
-        except RagAdaptError as error:  # the state file is damaged, locked, on a full disk
+        except LockedError:
+            return await _refuse(_keys_wait(), scope, receive, send)
+        except RagAdaptError as error:  # the state file is damaged, on a full disk
             return await _refuse(problem_of(error), scope, receive, send)
         scope.setdefault("state", {})["caller"] = caller
         reply = Reply(send, body)
@@ -175,7 +187,7 @@ class Door:
         Raises:
             ApiProblem: 401, 403, 421 or 429.
         """
-        if self._open_to_all and not self._store.any_ever():
+        if self._open_to_all and not self._keys_needed(need):
             check_origin(headers, bound=self._host)
             return Caller()
         if need == "none":
@@ -190,6 +202,19 @@ class Door:
             )
         self._rates.take(key.id)
         return Caller(key=key)
+
+    def _keys_needed(self, need: Need) -> bool:
+        """Whether this home has keys; where that cannot be read, as strangers see it.
+
+        Raises:
+            LockedError: another process holds the keys, and the operation is not open to all.
+        """
+        try:
+            return self._store.any_ever()
+        except LockedError:
+            if need != "none":
+                raise
+            return False
 
     async def _known(self, headers: Headers) -> Key:
         """The key that the request carries.
@@ -236,6 +261,17 @@ def _unauthorized(fact: str) -> ApiProblem:
         hint="Send `Authorization: Bearer <key>`; the operator makes one with "
         "`rag-adapt keys create NAME --scope chat`.",
         headers={"WWW-Authenticate": 'Bearer realm="rag-adapt"'},
+    )
+
+
+def _keys_wait() -> ApiProblem:
+    return ApiProblem(
+        status=503,
+        code="keys-busy",
+        detail="the keys cannot be read: another process is writing there at the moment",
+        hint="Send it again in a moment; GET /readyz says when it is over.",
+        retryable=True,
+        headers={"Retry-After": "1", **CLOSE},
     )
 
 

@@ -22,11 +22,19 @@ from rag_adapt.keys.key import (
     checked_name,
     fresh_salt,
 )
-from rag_adapt.retrieval.sqlite import close_with, open_writer, transaction, translated
+from rag_adapt.retrieval.sqlite import (
+    close_with,
+    open_writer,
+    reader_uri,
+    transaction,
+    translated,
+)
 
 STATE_FILE: Final = "state.db"
 REMEMBERED: Final = 1024
 """Tokens that were verified once and need no scrypt again, per process."""
+READ_SECONDS: Final = 0.2
+"""How long a look into the table waits for another process; a service answers meanwhile."""
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS api_keys (
   id TEXT PRIMARY KEY,
@@ -47,7 +55,8 @@ COLUMNS: Final = "id, name, scope, created, revoked"
 class KeyStore:
     """Creates, lists, revokes and verifies keys; several processes may do so at once.
 
-    A home without a state file has no keys, and reading does not make the file.
+    A home without a state file has no keys, and reading makes neither file nor table: it never
+    waits for whoever writes there.
 
     Args:
         home: The folder that holds `state.db`.
@@ -56,7 +65,10 @@ class KeyStore:
     def __init__(self, home: Path) -> None:
         self.path = home / STATE_FILE
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._made = False
+        """Whether the table was seen."""
         self._verified: OrderedDict[bytes, bytes] = OrderedDict()
 
     def create(self, name: str, scope: Scope) -> NewKey:
@@ -149,9 +161,10 @@ class KeyStore:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            for connection in (self._reader, self._writer):
+                if connection is not None:
+                    connection.close()
+            self._reader = self._writer = None
 
     def _remember(self, mark: bytes, digest: bytes) -> None:
         with self._lock:
@@ -161,30 +174,50 @@ class KeyStore:
 
     def _read(self, query: str, *values: str) -> list[Any]:
         with self._lock:
-            if self._connection is None and not self.path.exists():
+            if self._reader is None and not self.path.exists():
                 return []
             with translated(self.path):
-                return self._opened().execute(query, values).fetchall()
+                reader = self._opened_reader()
+                return reader.execute(query, values).fetchall() if self._has(reader) else []
+
+    def _has(self, reader: sqlite3.Connection) -> bool:
+        """Whether the table is there; once it is, it stays."""
+        if not self._made:
+            query = "SELECT 1 FROM sqlite_schema WHERE name = 'api_keys'"
+            self._made = bool(reader.execute(query).fetchall())
+        return self._made
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(mode=0o600)
-            connection = self._opened()
+            connection = self._opened_writer()
             for path in self.path.parent.glob(f"{STATE_FILE}*"):  # with its -wal and -shm
                 path.chmod(0o600)
             with translated(self.path), transaction(connection):
                 yield connection
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = open_writer(self.path)
-            close_with(self, self._connection)
-            with translated(self.path):
-                self._connection.execute(SCHEMA)
-                self._connection.execute(ONE_NAME)
-        return self._connection
+    def _opened_reader(self) -> sqlite3.Connection:
+        if self._reader is None:
+            self._reader = sqlite3.connect(
+                reader_uri(self.path, writable=True),
+                timeout=READ_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
+            )
+            close_with(self, self._reader)
+        return self._reader
+
+    def _opened_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = open_writer(self.path)
+            close_with(self, self._writer)
+        with translated(self.path):
+            self._writer.execute(SCHEMA)
+            self._writer.execute(ONE_NAME)
+        return self._writer
 
 
 def _key(row: Any) -> Key:

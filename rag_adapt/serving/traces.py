@@ -5,13 +5,17 @@ It does not know what a trace says; the oldest go first.
 
 import asyncio
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+from rag_adapt.core.errors import LockedError, RagAdaptError
 from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
 
 KEEP: Final = 10_000
@@ -43,7 +47,7 @@ class KeptTrace:
     model: str
     """As the client named it."""
     answers: tuple[dict[str, Any], ...]
-    """One per choice: its trace, and its text or its failure."""
+    """One per choice: its trace (or its plain JSON), and its text or its failure."""
     owner: str = ""
     """Who asked: the name of the caller."""
 
@@ -53,8 +57,32 @@ def new_id() -> str:
     return uuid4().hex
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    """A trace on its way to the file."""
+
+    trace: KeptTrace
+    done: "asyncio.Future[None]"
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell whoever waits, in the loop it waits in; it may have given up, or be gone."""
+        with suppress(RuntimeError):
+            self.done.get_loop().call_soon_threadsafe(self._tell, error)
+
+    def _tell(self, error: BaseException | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
 class TraceBook:
     """The traces of one home, in `state.db`.
+
+    Traces that come while others are being written go to the file together. Where another
+    process holds the file when it is opened, every use says so and tries again in the background.
 
     Args:
         home: The home folder; made where it is missing.
@@ -71,30 +99,79 @@ class TraceBook:
         self.path = home / "state.db"
         self._keep, self._budget = keep, budget
         self.path.touch(mode=0o600)  # what people asked is nobody else's business
-        self._db = open_writer(self.path)
-        with translated(self.path):
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-            self._db.execute(TABLE)
-            self._bytes = self._total()
+        self._connection: sqlite3.Connection | None = None
+        self._bytes = 0
+        self._waiting: list[_Waiting] = []
+        self._lock = threading.Lock()
+        self._opening: Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="traces")
+        with suppress(LockedError):
+            self._open()
 
     async def keep(self, trace: KeptTrace) -> None:
         """Keep one, and let the oldest go where there are too many.
 
         Raises:
+            LockedError: another process held the file when it was to be opened, or holds it now.
             StorageError: the disk is full or the file cannot be written.
         """
-        await self._run(lambda: self._write(trace))
+        self._check()
+        waiting = _Waiting(trace=trace, done=asyncio.get_running_loop().create_future())
+        with self._lock:
+            self._waiting.append(waiting)
+            first = len(self._waiting) == 1
+        if first:
+            self._thread.submit(self._write_all)
+        await waiting.done
 
     async def find(self, id: str) -> KeptTrace | None:
-        """The trace of that id; None where there is none, or no more."""
+        """The trace of that id; None where there is none, or no more.
+
+        Raises:
+            LockedError: another process held the file when it was to be opened.
+            StorageError: the file cannot be read.
+        """
+        self._check()
         return await self._run(lambda: self._read(id))
 
     def close(self) -> None:
         """Finish writing and close the file."""
         self._thread.shutdown(wait=True)
-        self._db.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        assert self._connection is not None  # `_check` saw to it
+        return self._connection
+
+    def _check(self) -> None:
+        """Go on where the file is open; else open it in the background.
+
+        Raises:
+            LockedError: it is not open yet.
+        """
+        if self._connection is not None:
+            return
+        if self._opening is None or self._opening.done():
+            self._opening = self._thread.submit(self._open)
+        raise LockedError(
+            "another process is writing to the file of the traces at the moment",
+            hint="Wait until it has ended; nothing needs to be started again.",
+        )
+
+    def _open(self) -> None:
+        connection = open_writer(self.path)
+        try:
+            with translated(self.path):
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+                connection.execute(TABLE)
+                self._bytes = _total(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         def guarded() -> Result:
@@ -103,15 +180,31 @@ class TraceBook:
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
 
-    def _write(self, trace: KeptTrace) -> None:
-        body = _body(trace)
+    def _write_all(self) -> None:
+        """Write what waits, and say so to each; nobody waits for one that was given up."""
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+        wanted = [one for one in taken if not one.done.done()]
+        error: BaseException | None = None
+        try:
+            with translated(self.path):
+                self._write([one.trace for one in wanted])
+        except (RagAdaptError, sqlite3.Error, TypeError, ValueError) as fault:
+            error = fault
+        for one in wanted:
+            one.end(error)
+
+    def _write(self, traces: Sequence[KeptTrace]) -> None:
+        rows = [(trace.id, _body(trace)) for trace in traces]
         with transaction(self._db):
-            made = self._db.execute(
-                "INSERT OR REPLACE INTO traces (id, body) VALUES (?, ?)", (trace.id, body)
-            )
-            oldest = (made.lastrowid or 0) - self._keep
+            made = None
+            for row in rows:
+                made = self._db.execute(
+                    "INSERT OR REPLACE INTO traces (id, body) VALUES (?, ?)", row
+                ).lastrowid
+            oldest = (made or 0) - self._keep
             self._db.execute("DELETE FROM traces WHERE number <= ?", (oldest,))
-        self._bytes += len(body)
+        self._bytes += sum(len(body) for _, body in rows)
         if self._bytes > self._budget:
             self._shrink()
 
@@ -119,12 +212,7 @@ class TraceBook:
         """Let the oldest go until the rest fits."""
         with transaction(self._db):
             self._db.execute(OVER, (int(self._budget * AFTER),))
-        self._bytes = self._total()
-
-    def _total(self) -> int:
-        """Bytes of all traces."""
-        row = self._db.execute("SELECT coalesce(sum(length(body)), 0) FROM traces").fetchone()
-        return int(row[0])
+        self._bytes = _total(self._db)
 
     def _read(self, id: str) -> KeptTrace | None:
         row = self._db.execute("SELECT body FROM traces WHERE id = ?", (id,)).fetchone()
@@ -140,20 +228,34 @@ class TraceBook:
         )
 
 
+def _total(connection: sqlite3.Connection) -> int:
+    """Bytes of all traces."""
+    row = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM traces").fetchone()
+    return int(row[0])
+
+
 def _body(trace: KeptTrace) -> bytes:
     """As it is kept, at most `LARGEST` bytes long."""
-    body = b""
-    for shorten in (dict, _without_tokens, _without_events, _without_text):
-        fields = {
-            "created": trace.created,
-            "model": trace.model,
-            "owner": trace.owner,
-            "answers": [shorten(answer) for answer in trace.answers],
-        }
-        body = json.dumps(fields, ensure_ascii=False).encode()
+    body = _written(trace, trace.answers)
+    if len(body) <= LARGEST:
+        return body
+    answers = json.loads(body)["answers"]
+    for shorten in (_without_tokens, _without_events, _without_text):
+        body = _written(trace, [shorten(answer) for answer in answers])
         if len(body) <= LARGEST:
             break
     return body
+
+
+def _written(trace: KeptTrace, answers: Sequence[dict[str, Any]]) -> bytes:
+    """As JSON; the values inside of a trace are frozen, and written without a copy."""
+    fields = {
+        "created": trace.created,
+        "model": trace.model,
+        "owner": trace.owner,
+        "answers": answers,
+    }
+    return json.dumps(fields, ensure_ascii=False, default=vars).encode()
 
 
 def _without_tokens(answer: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import sqlite3
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from rag_adapt.core.errors import CollectionError
+from rag_adapt.core.errors import CollectionError, LockedError
 from rag_adapt.keys.key import SCOPES, Key, KeysError, Scope, Token
 from rag_adapt.keys.store import REMEMBERED, KeyStore
 
@@ -159,3 +161,34 @@ def test_a_damaged_state_file_is_named(store: KeyStore) -> None:
     store.path.write_bytes(b"not a database" * 100)
     with pytest.raises((CollectionError, sqlite3.DatabaseError), match=r"state\.db"):
         store.records()
+
+
+def test_reading_waits_for_nobody_who_writes_there(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE half_made (id TEXT)")
+        store, begun = KeyStore(tmp_path), time.monotonic()
+        assert not store.any_ever()
+        assert store.verify(Token.fresh()) is None
+        assert time.monotonic() - begun < 1
+        other.execute("ROLLBACK")
+        made = store.create("laptop", "chat")
+        assert store.verify(made.token) == made.key
+
+
+def test_a_file_that_nobody_may_read_now_is_said_to_be_locked_soon(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE other (id TEXT)")
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        with pytest.raises(LockedError, match="in use"):
+            KeyStore(tmp_path).any_ever()
+        assert time.monotonic() - begun < 2
+
+
+def test_a_store_that_was_closed_opens_again(store: KeyStore) -> None:
+    made = store.create("laptop", "chat")
+    store.close()
+    store.close()
+    assert store.verify(made.token) == made.key
