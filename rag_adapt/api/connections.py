@@ -1,4 +1,4 @@
-"""Connections of the server: how long a request's head may be, in bytes and in seconds.
+"""Connections of the server: how long a head may be, and how long a client may not read.
 
 It does not know what is asked. Idle connections make room for new ones, so that whoever only
 opens them locks nobody out.
@@ -16,6 +16,9 @@ HEAD_BYTES: Final = 32 * 1024
 """Of a request's line and headers."""
 HEAD_SECONDS: Final = 10.0
 """From the connection, or a further request's first byte, until the head is complete."""
+REPLY_SECONDS: Final = 30.0
+"""For which a client may leave what it was sent unread, once the system's buffers and ours are
+full: it is cut off then, and what was done for it is cancelled."""
 KEEP_ALIVE: Final = 5
 """Seconds that a connection is kept after an answer."""
 BACKLOG: Final = 128
@@ -30,10 +33,12 @@ class Connection(H11Protocol):
 
     most: ClassVar[int] = MOST
     head_seconds: ClassVar[float] = HEAD_SECONDS
+    reply_seconds: ClassVar[float] = REPLY_SECONDS
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._head: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
@@ -56,9 +61,49 @@ class Connection(H11Protocol):
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more will come."""
+        """Nothing more will come; whoever answers is told that the client left."""
         self._stop_waiting()
+        self._all_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """64 KB lie here unread: the client has so long to take three quarters of them."""
+        super().pause_writing()
+        self._must_read()
+
+    def resume_writing(self) -> None:
+        """The client reads on."""
+        self._all_read()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """The answer is written; a connection that closes with it still has to be read."""
+        super().on_response_complete()
+        self._closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, where no further request came."""
+        super().timeout_keep_alive_handler()
+        self._closing()
+
+    def shutdown(self) -> None:
+        """Close as the server ends, at once or after the answer."""
+        super().shutdown()
+        self._closing()
+
+    def _closing(self) -> None:
+        """asyncio would wait for ever until the rest is read."""
+        if self.transport.is_closing():
+            self._must_read()
+
+    def _must_read(self) -> None:
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.reply_seconds, self._close)
+
+    def _all_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _await_head(self) -> None:
         self._head = self.loop.call_later(self.head_seconds, self._close)
@@ -85,7 +130,12 @@ class Connection(H11Protocol):
 
 
 def server_config(
-    app: FastAPI, *, grace: int, most: int | None = None, head_seconds: float = HEAD_SECONDS
+    app: FastAPI,
+    *,
+    grace: int,
+    most: int | None = None,
+    head_seconds: float = HEAD_SECONDS,
+    reply_seconds: float = REPLY_SECONDS,
 ) -> uvicorn.Config:
     """How the server listens.
 
@@ -94,8 +144,13 @@ def server_config(
         grace: Seconds that answers under way may take to end when the server stops.
         most: Connections held at once; by the files that this process may open where None.
         head_seconds: See `HEAD_SECONDS`.
+        reply_seconds: See `REPLY_SECONDS`.
     """
-    bounds = {"most": most or most_connections(), "head_seconds": head_seconds}
+    bounds = {
+        "most": most or most_connections(),
+        "head_seconds": head_seconds,
+        "reply_seconds": reply_seconds,
+    }
     return uvicorn.Config(
         app,
         http=type("BoundedConnection", (Connection,), bounds),

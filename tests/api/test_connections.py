@@ -1,19 +1,26 @@
 """Connections without a request lock nobody out, and heads are bounded."""
 
+import asyncio
+import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 import uvicorn
+from fastapi.responses import PlainTextResponse
 
 from rag_adapt.api.connections import HEAD_BYTES, MOST, most_connections, server_config
+from rag_adapt.core.types import Call, Delta
+from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.keys.store import KeyStore
+from tests.api.parts import HELLO, app_of
 from tests.api.small_app import small_app
+from tests.serving.parts import HOME, service
 
 MANY = 40
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -22,7 +29,12 @@ HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 @contextmanager
 def listening(home: Path, *, most: int = 8, head_seconds: float = 30.0) -> Iterator[int]:
     app = small_app(KeyStore(home)).app
-    config = server_config(app, grace=1, most=most, head_seconds=head_seconds)
+    with serving(server_config(app, grace=1, most=most, head_seconds=head_seconds)) as port:
+        yield port
+
+
+@contextmanager
+def serving(config: uvicorn.Config) -> Iterator[int]:
     config.host, config.port = "127.0.0.1", 0
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -89,3 +101,70 @@ def test_an_endless_header_is_cut_off(tmp_path: Path) -> None:
 
 def test_as_many_connections_as_half_of_the_files() -> None:
     assert 16 <= most_connections() <= MOST
+
+
+class Talker(ScriptedEngine):
+    """Says long things without end, and notices when it is closed."""
+
+    said = 0
+    closed = threading.Event()
+
+    async def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                self.said += 1
+                yield Delta(text="x" * 20_000)
+        finally:
+            self.closed.set()
+
+
+@contextmanager
+def talking(engine: Talker, *, reply_seconds: float) -> Iterator[socket.socket]:
+    """A client of an endless stream, whose own buffer is small."""
+    config = server_config(app_of(service(engine)), grace=1, reply_seconds=reply_seconds)
+    with serving(config) as port, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", port))
+        body = json.dumps({**HELLO, "stream": True}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(f"{head}{kind}".encode() + body)
+        yield client
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_its_work_is_cancelled() -> None:
+    engine = Talker()
+    engine.closed.clear()
+    with talking(engine, reply_seconds=1.0) as client:
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert engine.closed.wait(8)
+        assert engine.said * 20_000 < 20_000_000, "what nobody reads is not made"
+
+
+def test_a_client_that_reads_slowly_but_steadily_is_served() -> None:
+    engine = Talker()
+    engine.closed.clear()
+    with talking(engine, reply_seconds=1.0) as client:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            assert client.recv(65536)
+        assert not engine.closed.is_set()
+
+
+def test_an_answer_that_is_left_unread_does_not_keep_its_connection() -> None:
+    app = small_app(KeyStore(HOME)).app
+
+    @app.get("/long", openapi_extra={"x-scope": "none"})
+    async def long() -> PlainTextResponse:
+        return PlainTextResponse("x" * 8_000_000)
+
+    config = server_config(app, grace=1, reply_seconds=0.5)
+    with serving(config) as port, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", port))
+        client.sendall(b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        time.sleep(2)
+        assert len(end_of(client)) < 8_000_000
