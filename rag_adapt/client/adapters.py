@@ -3,7 +3,9 @@
 It does not know how adapters are trained, proven or kept.
 """
 
-from rag_adapt.client.connection import Connection, Request, fresh_key, path
+from collections.abc import Sequence
+
+from rag_adapt.client.connection import Connection, Request, Upload, fresh_key, path
 from rag_adapt.schemas.adapters import Pointer, Removed, TrainRequest
 from rag_adapt.schemas.catalog import AdapterInfo, AdapterList
 from rag_adapt.schemas.jobs import JobInfo
@@ -43,6 +45,37 @@ class Adapters:
             ApiError: it cannot be trained, or too many jobs wait.
         """
         request = Request(method="POST", path="/v1/adapters", body=order, key=key or fresh_key())
+        return self._connection.fetch(JobInfo, request)
+
+    def upload(
+        self,
+        files: Sequence[Upload],
+        *,
+        name: str,
+        skill: str,
+        context: bool = False,
+        key: str | None = None,
+    ) -> JobInfo:
+        """Send a LoRA that PEFT wrote; a job probes it, and its `result` is the adapter's path.
+
+        Args:
+            files: `adapter_config.json` and `adapter_model.safetensors`, or one archive of them.
+            name: Of the adapter.
+            skill: Whose route it shall serve.
+            context: Whether it was trained with retrieved passages, for `rag+lora`.
+            key: One key makes one job, however often it is sent; a new one by default.
+
+        Raises:
+            ApiError: it is no adapter, or none for this base model.
+        """
+        request = Request(
+            method="POST",
+            path="/v1/adapters/upload",
+            form={"name": name, "skill": skill, "context": str(context).lower()},
+            files=[("files", one) for one in files],
+            patience="upload",
+            key=key or fresh_key(),
+        )
         return self._connection.fetch(JobInfo, request)
 
     def prove(self, version: str, *, key: str | None = None) -> JobInfo:

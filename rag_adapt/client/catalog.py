@@ -1,10 +1,11 @@
-"""What the service is and offers: models, health, readiness, metrics.
+"""What the service is and offers: models, health, readiness, metrics, what the doctor says.
 
 It does not know what a page shows of it.
 """
 
 from rag_adapt.client.connection import Connection, Request, nested
 from rag_adapt.schemas.catalog import Health, Model, ModelList, Readiness
+from rag_adapt.schemas.system import SystemInfo
 
 
 class Catalog:
@@ -52,3 +53,11 @@ class Catalog:
             ApiError: the service gave none.
         """
         return self._connection.ask(Request(path="/metrics")).decode("utf-8", "replace")
+
+    def system(self) -> SystemInfo:
+        """What `rag-adapt doctor` says of that machine, versions, the engine, the time it runs.
+
+        Raises:
+            ApiError: this key may not read it.
+        """
+        return self._connection.fetch(SystemInfo, Request(path="/v1/system", patience="work"))

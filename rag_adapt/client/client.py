@@ -13,6 +13,7 @@ from rag_adapt.client.answers import Answers
 from rag_adapt.client.catalog import Catalog
 from rag_adapt.client.collections import Collections
 from rag_adapt.client.connection import Connection, Retries, Timeouts
+from rag_adapt.client.conversations import Conversations
 from rag_adapt.client.feedback import Feedback
 from rag_adapt.client.jobs import Jobs
 from rag_adapt.client.runs import Runs
@@ -53,9 +54,11 @@ class Client:
         )
         self._connection = connection
         self.catalog: Final = Catalog(connection)
-        """Models, health, readiness, metrics."""
+        """Models, health, readiness, metrics, what the doctor says."""
         self.answers: Final = Answers(connection)
         """Chat, completions, traces."""
+        self.conversations: Final = Conversations(connection)
+        """Questions and answers that stay on the server."""
         self.skills: Final = Skills(connection)
         """Tasks and their templates."""
         self.collections: Final = Collections(connection)

@@ -10,6 +10,7 @@ from rag_adapt.client.pages import entries
 from rag_adapt.schemas.collections import (
     CollectionEntry,
     CollectionList,
+    CollectionRemoved,
     DocumentList,
     DocumentText,
     SearchRequest,
@@ -104,3 +105,12 @@ class Collections:
         """
         place = f"{path('collections', name, 'documents')}/{nested(document)}"
         return self._connection.fetch(JobInfo, Request(method="DELETE", path=place))
+
+    def delete(self, name: str) -> CollectionRemoved:
+        """Delete its record, its indexes and the documents that were uploaded for it.
+
+        Raises:
+            ApiError: there is none, or a job or a route works with it.
+        """
+        request = Request(method="DELETE", path=path("collections", name))
+        return self._connection.fetch(CollectionRemoved, request)

@@ -36,12 +36,11 @@ class Parser:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._data: list[str] = []
-        self._size = 0
-        self._name, self._id = "", None
-
-    _id: str | None
+        self._held = 0
+        self._name = ""
+        self._id: str | None = None
 
     def feed(self, piece: bytes) -> Iterator[Event]:
         """The events that this piece completes.
@@ -49,12 +48,16 @@ class Parser:
         Raises:
             ApiError: one is larger than `LONGEST`.
         """
-        lines = (self._rest + piece).split(b"\n")
-        self._rest = lines.pop()
+        *lines, rest = piece.split(b"\n")
         for line in lines:
-            if (event := self._line(line.removesuffix(b"\r"))) is not None:
+            whole = b"".join([*self._rest, line])
+            self._rest.clear()
+            self._held -= len(whole) - len(line)
+            if (event := self._line(whole.removesuffix(b"\r"))) is not None:
                 yield event
-        if self._size + len(self._rest) > LONGEST:
+        self._rest.append(rest)
+        self._held += len(rest)
+        if self._held > LONGEST:
             raise too_large("an event", LONGEST)
 
     def _line(self, line: bytes) -> Event | None:
@@ -64,7 +67,7 @@ class Parser:
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
-            self._size += len(line)
+            self._held += len(line)
         elif field == "event":
             self._name = value
         elif field == "id" and "\0" not in value:
@@ -74,7 +77,7 @@ class Parser:
     def _end(self) -> Event | None:
         """An empty line ends an event; one without data is none."""
         name, data = self._name or "message", self._data
-        self._name, self._data, self._size = "", [], 0
+        self._name, self._data, self._held = "", [], 0
         return Event(data="\n".join(data), name=name, id=self._id) if data else None
 
 

@@ -20,12 +20,26 @@ Value = TypeVar("Value")
 DONE: Final = "[DONE]"
 
 
+def told_failure(event: Event) -> ApiError | None:
+    """An event `{"error": ...}`: the service failed after it had begun to answer."""
+    if event.name != "error" and not event.data.startswith('{"error"'):
+        return None
+    try:
+        document = json.loads(event.data)
+    except ValueError:
+        document = None
+    told = document.get("error") if isinstance(document, dict) else None
+    return problem(told if isinstance(told, dict) else {})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading(Generic[Value]):
     """How the events of one kind of stream are understood."""
 
     value: Callable[[Event], Value | None]
     """What an event says; None leaves it out."""
+    failure: Callable[[Event], ApiError | None] = told_failure
+    """The failure that an event tells; nothing follows it."""
     is_last: Callable[[Event], bool] = lambda event: event.data == DONE
     """Whether nothing follows an event. A stream that ends without it was cut off."""
 
@@ -114,7 +128,7 @@ class Stream(Iterator[Value]):
         try:
             with closing(self._events()) as events:
                 for event in events:
-                    if (failure := _failure(event)) is not None:
+                    if (failure := self._reading.failure(event)) is not None:
                         raise failure
                     if event.data != DONE and (found := self._reading.value(event)) is not None:
                         yield found
@@ -188,15 +202,3 @@ class _Attempts:
         if not waits or now - self._lost_since >= self._reconnect.patience:
             return None
         return min(self._reconnect.longest, self._reconnect.pause * 2.0**self._tried)
-
-
-def _failure(event: Event) -> ApiError | None:
-    """An event `{"error": ...}`: the service failed after it had begun to answer."""
-    if event.name != "error" and not event.data.startswith('{"error"'):
-        return None
-    try:
-        document = json.loads(event.data)
-    except ValueError:
-        document = None
-    told = document.get("error") if isinstance(document, dict) else None
-    return problem(told if isinstance(told, dict) else {})
