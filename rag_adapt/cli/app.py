@@ -11,7 +11,19 @@ from typing import Annotated, Final
 import typer
 
 from rag_adapt import __version__
-from rag_adapt.cli import adapters, answer, bench, doctor, index, keys, models, runs, serve, skills
+from rag_adapt.cli import (
+    adapters,
+    answer,
+    bench,
+    doctor,
+    feedback,
+    index,
+    keys,
+    models,
+    runs,
+    serve,
+    skills,
+)
 from rag_adapt.cli.console import (
     Context,
     print_error,
@@ -39,6 +51,7 @@ app.command("answer")(answer.answer)
 app.command("serve")(serve.serve)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(feedback.app, name="feedback")
 
 
 def _print_version(wanted: bool) -> None:

@@ -67,7 +67,7 @@ INSERT INTO feedback (id, giver, state, trace, choice, model, route, skill, adap
   turns, answer, topic, vote, correction, note, given)
 VALUES (:id, :giver, 'pending', :trace, :choice, :model, :route, :skill, :adapter, :question,
   :turns, :answer, :topic, :vote, :correction, :note, :given)
-"""
+RETURNING """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,14 +120,14 @@ class FeedbackBook:
             **asdict(verdict),
             "turns": json.dumps([asdict(turn) for turn in judged.turns], ensure_ascii=False),
             "topic": _topic(judged),
-            "id": (made := uuid4().hex),
+            "id": uuid4().hex,
             "giver": giver,
             "given": time.time(),
         }
         with self._changing() as connection:
             self._make_room(connection, judged, giver)
-            connection.execute(INSERT, fields)
-        return self.get(made)
+            row = connection.execute(INSERT + COLUMNS, fields).fetchone()
+        return _entry(row)
 
     def get(self, id: str) -> Entry:
         """The feedback of that id.
@@ -169,12 +169,12 @@ class FeedbackBook:
             FeedbackNotFoundError: there is none of that id.
         """
         with self._changing() as connection:
-            connection.execute(
+            changed = connection.execute(
                 "UPDATE feedback SET state = ?, decided = ?, decider = ? "
-                "WHERE id = ? AND state <> ?",
+                f"WHERE id = ? AND state <> ? RETURNING {COLUMNS}",
                 (decision, time.time(), decider, id, decision),
-            )
-        return self.get(id)
+            ).fetchone()
+        return _entry(changed) if changed else self.get(id)
 
     def withdraw(self, id: str) -> None:
         """Delete what waits for a decision.
