@@ -36,6 +36,7 @@ SIZES: Final = {"F32": 4, "F16": 2, "BF16": 2}
 """Bytes of a number."""
 DROPPED: Final = frozenset(
     {
+        "auto_mapping",
         "base_model_name_or_path",
         "inference_mode",
         "init_lora_weights",

@@ -212,14 +212,23 @@ def _check_order(order: TrainRequest, settings: Settings) -> None:
     from rag_adapt.skills.load import find_skill
 
     check_skills([order.skill], settings.home)
-    if settings.engine != "embedded":
-        raise AdapterError(
-            f"adapters cannot be trained for the {settings.engine} engine",
-            hint="Serve with `rag-adapt serve --engine embedded`.",
-        )
+    check_own_weights(settings)
     skill = find_skill(order.skill, settings.home)
     if order.context or order.learn_from != "examples":
         needs_documents(skill)
+
+
+def check_own_weights(settings: Settings) -> None:
+    """Stop unless the base model's weights are here to adapt.
+
+    Raises:
+        AdapterError: naming the engine.
+    """
+    if settings.engine != "embedded":
+        raise AdapterError(
+            f"adapters cannot be trained or probed for the {settings.engine} engine",
+            hint="Serve with `rag-adapt serve --engine embedded`.",
+        )
 
 
 def _found(request: Request, version: str) -> AdapterStore:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from rag_adapt import __version__
 from rag_adapt.api import (
+    adapter_uploads,
     adapters,
     catalog,
     chat,
@@ -59,7 +60,7 @@ TAGS: Final = [
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
     {"name": "feedback", "description": "Votes and better answers: give, decide, export."},
 ]
-LONG_WORK: Final = (jobs, runs, adapters, skills, collections, system)
+LONG_WORK: Final = (jobs, runs, adapters, adapter_uploads, skills, collections, system)
 """What needs a desk: for long work, or for its settings."""
 
 

@@ -73,6 +73,7 @@ def _collection(report: dict[str, Any]) -> _Made | None:
 MAKERS: Final[dict[tuple[str, ...], Callable[[dict[str, Any]], _Made | None]]] = {
     ("bench",): _run,
     ("adapters", "train"): _adapter,
+    ("adapters", "import"): _adapter,
     ("adapters", "prove"): _adapter,
     ("index", "build"): _collection,
 }
