@@ -31,16 +31,31 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
         ClientGone: it left first.
     """
     task = asyncio.create_task(work)
-    watcher = asyncio.create_task(_until_gone(request.receive))
+    try:
+        await asyncio.sleep(0)
+        if not task.done():  # what is there at once needs nobody to watch
+            await _watched(task, request.receive)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watched(task: asyncio.Task[Any], receive: Receive) -> None:
+    """Until the work is done.
+
+    Raises:
+        ClientGone: the client left first.
+    """
+    watcher = asyncio.create_task(_until_gone(receive))
     try:
         await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientGone
-        return task.result()
     finally:
-        task.cancel()
         watcher.cancel()
-        await asyncio.gather(task, watcher, return_exceptions=True)
+        await asyncio.gather(watcher, return_exceptions=True)
 
 
 class EventStream(Response):

@@ -3,10 +3,10 @@
 It does not know HTTP, nor how routes are found.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from rag_adapt.core.protocols import Engine, Retriever
 from rag_adapt.core.trace import Answer, Failure
@@ -83,20 +83,16 @@ class _Remembered:
         return self.found
 
 
-@runtime_checkable
-class WholeAnswers(Protocol):
-    """An engine that answers more cheaply where nobody reads along."""
-
-    def whole(self, call: Call) -> AsyncGenerator[Delta, None]:
-        """As `Engine.generate`, in as few deltas as it likes."""
-        ...
+Whole = Callable[[Call], AsyncGenerator[Delta, None]]
+"""`Engine.generate` in as few deltas as it likes: the method `whole` of engines that answer more
+cheaply where nobody reads along."""
 
 
 class _AtOnce:
     """An engine that is asked for whole answers alone."""
 
-    def __init__(self, engine: Engine, whole: WholeAnswers) -> None:
-        self._engine, self.generate = engine, whole.whole
+    def __init__(self, engine: Engine, whole: Whole) -> None:
+        self._engine, self.generate = engine, whole
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -123,8 +119,9 @@ async def ask(
     Raises:
         FailedAnswer: the route gave no answer.
     """
-    if whole and isinstance(engine, WholeAnswers):
-        engine = _AtOnce(engine, engine)
+    at_once: Whole | None = getattr(engine, "whole", None) if whole else None
+    if at_once is not None:
+        engine = _AtOnce(engine, at_once)
     cited, remembered = _with_memory(route)
     draft = Draft(
         item_id="question", input=question.input, turns=question.turns, labels=tuple(labels)
