@@ -42,7 +42,7 @@ class _Topic:
     good: tuple[str, ...]
     """Answers that somebody gave or liked and nobody disliked, corrections first."""
     pairs: tuple[tuple[str, str | None], ...]
-    """An answer that is not good, and what its own judge would have said."""
+    """An answer that somebody disliked and nobody liked, and what its judge would have said."""
 
 
 def export(book: FeedbackBook, home: Path, kind: Kind, *, skill: str | None = None) -> Export:
@@ -73,14 +73,19 @@ def _topics(entries: Iterable[Entry]) -> Iterator[_Topic]:
     """One question's feedback stands side by side in the book."""
     for (_, question, turns), group in groupby(entries, key=_asked):
         said = list(group)
-        bad = dict.fromkeys(e.judged.answer for e in said if _is_bad(e))
+        bad = {e.judged.answer for e in said if _is_bad(e)}
         corrected = [e.verdict.correction for e in said if e.verdict.correction is not None]
-        liked = [e.judged.answer for e in said if e.verdict.vote == "up"]
+        liked = [e.judged.answer for e in said if e.verdict.vote == "up" and not _is_bad(e)]
+        wanted = dict.fromkeys((*corrected, *liked))
         yield _Topic(
             question=question,
             turns=turns,
-            good=tuple(text for text in dict.fromkeys((*corrected, *liked)) if text not in bad),
-            pairs=tuple((e.judged.answer, e.verdict.correction) for e in said if _is_bad(e)),
+            good=tuple(text for text in wanted if text not in bad),
+            pairs=tuple(
+                (e.judged.answer, e.verdict.correction)
+                for e in said
+                if _is_bad(e) and e.judged.answer not in wanted
+            ),
         )
 
 

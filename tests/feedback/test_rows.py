@@ -64,6 +64,15 @@ def test_where_people_disagree_nothing_is_learned(book: FeedbackBook) -> None:
     accepted(book, answer="red", vote="up")
     accepted(book, answer="red", vote="down", giver="ann")
     assert (rows(book), pairs(book)) == ([], [])
+    accepted(book, trace="2", answer="lime", correction="green")
+    assert rows(book) == [{"input": "a bus: green", "targets": ["green"]}]
+    assert pairs(book) == [("green", "lime")]
+
+
+def test_what_was_good_enough_is_rejected_for_the_better_one(book: FeedbackBook) -> None:
+    accepted(book, answer="lime", vote="up", correction="green")
+    assert rows(book) == [{"input": "a bus: green", "targets": ["green"]}]
+    assert pairs(book) == [("green", "lime")]
 
 
 def test_a_correction_that_changes_nothing_is_a_vote_for_it(book: FeedbackBook) -> None:
