@@ -12,15 +12,21 @@ It does not know how an error is shown: the command line and the API each have o
     │   ├── ModelNotFoundError    no weights where we looked
     │   ├── CollectionError       a collection is missing, empty or cannot be built
     │   │   ├── DocumentNotFoundError (api/library.py) no such collection or document
+    │   │   ├── UnreadableError   (api/library.py) an uploaded document is no text
     │   │   └── NotOursError      (api/library.py) a collection of documents from elsewhere
     │   ├── LockedError           another process writes there
     │   ├── AdapterError          an adapter is missing, unsafe or for another base model
+    │   │   └── UnfitAdapterError (adapters/upload.py) what was uploaded is no such adapter
     │   ├── PlanError             a benchmark was asked for something that does not exist
     │   ├── RunNotFoundError      no such run
     │   ├── StorageError          disk full, folder read-only
     │   ├── MissingPackageError   an optional package is needed
     │   ├── ParserError           (limited/bounds.py) a file used up its limits, or broke its reader
     │   ├── ParsersBusyError      (limited/bounds.py) as many files are read as may be at once
+    │   ├── FeedbackError         (feedback/entry.py) cannot be given, changed or decided so
+    │   │   ├── TooMuchFeedbackError (feedback/entry.py) as much of one giver's waits as may
+    │   │   └── LeakError         (feedback/entry.py) it is a test item, or cannot be compared
+    │   ├── FeedbackNotFoundError (feedback/entry.py) no such feedback
     │   ├── KeysError             (keys/key.py) an API key is missing, taken or misnamed
     │   ├── JobNotFoundError      (jobs/job.py) no such job
     │   ├── JobError              (jobs/job.py) no command of ours, or a key used twice
@@ -29,6 +35,7 @@ It does not know how an error is shown: the command line and the API each have o
         ├── ContextLengthError    the prompt does not fit
         ├── RefusedError          the server refuses this request as it is
         ├── NoLogProbsError       the engine cannot give log-probabilities
+        ├── StillLookingError     (api/checkup.py) examining the machine takes too long
         └── NotProvenError        an adapter was not shown to be active
 """
 
