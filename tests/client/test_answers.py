@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rag_adapt.client import ApiError, Client
+from rag_adapt.core.types import Call
 from rag_adapt.schemas.requests import ChatMessage, ChatRequest, CompletionRequest, StreamOptions
 from tests.api.parts import app_of
 from tests.api.test_streaming import Breaking, Silent, Slow, wait_until
@@ -61,9 +62,26 @@ def test_prompts_are_completed_whole_and_in_pieces(client: Client) -> None:
     assert said == ["one", "two words"]
 
 
-@pytest.mark.parametrize("kind", [Slow, Silent])
+class Talking(Slow):
+    """Says a word every 50 ms."""
+
+    silent = False
+
+
+class Waiting(Silent):
+    """Is asked, and never says anything."""
+
+    silent = False
+
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+        self.silent = True
+        async for delta in super().generate(call):
+            yield delta
+
+
+@pytest.mark.parametrize("kind", [Talking, Waiting])
 def test_a_stream_that_another_thread_closes_ends_at_once_and_cancels_the_work(
-    kind: type[Slow],
+    kind: type[Talking] | type[Waiting],
 ) -> None:
     engine = kind()
     with client_of(app_of(service(engine))) as client:
@@ -71,7 +89,7 @@ def test_a_stream_that_another_thread_closes_ends_at_once_and_cancels_the_work(
         read: list[object] = []
         reader = threading.Thread(target=lambda: read.extend(stream))
         reader.start()
-        time.sleep(0.4)
+        wait_until(lambda: read or engine.silent, seconds=20)
         left = time.monotonic()
         stream.close()
         reader.join(timeout=2)
@@ -79,7 +97,7 @@ def test_a_stream_that_another_thread_closes_ends_at_once_and_cancels_the_work(
         wait_until(lambda: engine.closed is not None)
     assert engine.closed is not None
     assert engine.closed - left < 1.0
-    assert bool(read) == (kind is Slow)
+    assert bool(read) == (kind is Talking)
     assert list(stream) == []
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,8 +136,9 @@ def test_a_run_is_planned_and_started_and_watched_to_its_end(desk: Desk) -> None
 def test_runs_are_listed_shown_reported_and_compared(client: Client) -> None:
     imported()
     benched()
-    benched("colours", "--seed", "7")
-    newer, older = (one.path.name for one in list_runs(HOME / "runs"))
+    (kept,) = list_runs(HOME / "runs")
+    newer, older = f"9{kept.path.name}", kept.path.name
+    shutil.copytree(kept.path, kept.path.with_name(newer))
     assert [run.id for run in client.runs.all()] == [newer, older]
     assert client.runs.page(limit=1).next == newer
     assert client.runs.show(older).state == "complete"
