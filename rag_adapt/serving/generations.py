@@ -103,6 +103,11 @@ class Generations:
         self._live: dict[str, _Live] = {}
         self._saver: asyncio.Task[None] | None = None
 
+    @property
+    def under_way(self) -> int:
+        """Generations that are written, or whose end is not saved yet."""
+        return len(self._live)
+
     async def start(self) -> None:
         """Mark as interrupted what a process left behind that is gone."""
         try:

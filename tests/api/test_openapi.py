@@ -31,9 +31,9 @@ CHECKS = [
     status_code_conformance,
     unsupported_method,
 ]
-CASES = {"post": 25, "get": 5, "delete": 5}
+CASES = {"post": 25, "put": 10, "patch": 10, "get": 5, "delete": 5}
 """Requests per operation."""
-ASKED = ("/v1/chat/completions", "/v1/completions")
+ASKED = ("/v1/chat/completions", "/v1/completions", "/v1/comparisons", "/v1/conversations")
 """What is asked again with models that answer."""
 
 
@@ -105,6 +105,8 @@ def checked(app: FastAPI, model: str | None = None) -> int:
         asked += 1
         if model is not None and isinstance(case.body, dict) and "model" in case.body:
             case.body["model"] = model
+        if model is not None and isinstance(case.body, dict) and "models" in case.body:
+            case.body["models"] = [model]
         case.call_and_validate(base_url=ADDRESS, checks=CHECKS)
 
     for result in schema.get_all_operations():
