@@ -3,6 +3,7 @@
 It does not know HTTP.
 """
 
+import ssl
 from types import TracebackType
 from typing import Final, Self
 
@@ -34,6 +35,7 @@ class Client:
         key: API key, for a service that asks for one.
         timeouts: Bounds of waiting.
         retries: When requests are repeated.
+        tls: Which certificates are trusted; the public authorities' by default.
         transport: What carries requests instead of the network, for tests.
 
     Raises:
@@ -47,10 +49,11 @@ class Client:
         key: str | None = None,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         connection = Connection(
-            base_url, key=key, timeouts=timeouts, retries=retries, transport=transport
+            base_url, key=key, timeouts=timeouts, retries=retries, tls=tls, transport=transport
         )
         self._connection = connection
         self.catalog: Final = Catalog(connection)

@@ -126,6 +126,7 @@ class Connection:
         key: API key, for a service that asks for one.
         timeouts: Bounds of waiting.
         retries: When requests are repeated.
+        tls: Which certificates are trusted; the public authorities' by default.
         transport: What carries requests instead of the network.
         sleep: Waits between repetitions.
 
@@ -140,13 +141,14 @@ class Connection:
         key: str | None = None,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = _address(base_url)
         self.timeouts, self.retries = timeouts or Timeouts(), retries or Retries()
         self._headers = {"User-Agent": f"rag-adapt/{__version__}", **_authorization(key)}
-        self._tls = _tls(self.base_url)
+        self._tls = tls or _tls(self.base_url)
         self._transport, self._sleep = transport, sleep
         self._http = self.fresh()
 

@@ -5,6 +5,7 @@ It does not know how requests are sent.
 
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -30,8 +31,8 @@ class ApiError(UserError):
     Args:
         status: HTTP status; 503, 504 and 502 where there was no answer, none in time, or one that
             ended early or cannot be read.
-        code: Stable name for programs: the service's own, or `unreachable`, `timed-out`,
-            `cut-off`, `unreadable-answer`, `too-large`, `closed`.
+        code: Stable name for programs: the service's own, or `unreachable`, `untrusted`,
+            `timed-out`, `cut-off`, `unreadable-answer`, `too-large`, `closed`.
         detail: What is wrong.
         hint: What to do.
         retryable: Whether the same request may succeed later without a change.
@@ -127,12 +128,12 @@ def translated(base_url: str) -> Iterator[None]:
     """Transport errors as `ApiError`.
 
     Raises:
-        ApiError: `unreachable`, `timed-out` or `cut-off`.
+        ApiError: `unreachable`, `untrusted`, `timed-out` or `cut-off`.
     """
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-        raise _unreachable(base_url) from exc
+        raise (_untrusted if _of_tls(exc) else _unreachable)(base_url) from exc
     except httpx.TimeoutException as exc:
         raise ApiError(
             status=504,
@@ -193,6 +194,23 @@ def _unreachable(base_url: str) -> ApiError:
         hint=hint,
         retryable=True,
     )
+
+
+def _untrusted(base_url: str) -> ApiError:
+    return ApiError(
+        status=502,
+        code="untrusted",
+        detail=f"the certificate of {base_url} is not trusted, or it does not speak TLS",
+        hint="For a certificate of your own: Client(address, "
+        "tls=ssl.create_default_context(cafile='ca.pem')).",
+    )
+
+
+def _of_tls(error: BaseException | None) -> bool:
+    """Whether it began with TLS: transports wrap each other's errors."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _document(body: bytes) -> Mapping[str, Any]:

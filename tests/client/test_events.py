@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_adapt.client.connection import Connection, Request
 from rag_adapt.client.errors import ApiError
-from rag_adapt.client.events import LONGEST, Event, Parser
+from rag_adapt.client.events import LONGEST, Event, Parser, Wire
+from rag_adapt.engines.scripted import ScriptedEngine
+from tests.api.parts import ADDRESS, app_of, listening
+from tests.client.parts import Played, cut
+from tests.serving.parts import service
 
 STREAM = (
     ": a comment\n\n"
@@ -53,3 +58,20 @@ def test_an_event_without_end_is_given_up_in_bounded_memory(piece: bytes) -> Non
             list(parser.feed(piece))
     assert refused.value.code == "too-large"
     assert fed <= LONGEST + len(piece)
+
+
+def test_who_hangs_up_before_it_has_connected_hears_nothing() -> None:
+    with listening(app_of(service(ScriptedEngine()))) as url:
+        wire = Wire(Connection(url), Request(path="/healthz"))
+        wire.hang_up()
+        assert list(wire.events()) == []
+
+
+def test_who_hangs_up_between_two_pieces_hears_no_more() -> None:
+    played = Played([cut("data: 1\n\n", "data: 2\n\n")])
+    wire = Wire(Connection(ADDRESS, transport=played), Request(path="/events"))
+    events = wire.events()
+    assert next(events).data == "1"
+    wire.hang_up()
+    wire.hang_up()
+    assert list(events) == []
