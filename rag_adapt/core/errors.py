@@ -27,6 +27,10 @@ It does not know how an error is shown: the command line and the API each have o
     │   │   ├── TooMuchFeedbackError (feedback/entry.py) as much of one giver's waits as may
     │   │   └── LeakError         (feedback/entry.py) it is a test item, or cannot be compared
     │   ├── FeedbackNotFoundError (feedback/entry.py) no such feedback
+    │   ├── ConversationNotFoundError (serving/conversation.py) no such conversation, turn or answer
+    │   ├── UnderWayError         (serving/conversation.py) an answer before it is being written
+    │   ├── ConversationFullError (serving/conversation.py) as much is kept as may be
+    │   ├── TooManyAtOnceError    (serving/conversation.py) as many answers are written as may be
     │   ├── KeysError             (keys/key.py) an API key is missing, taken or misnamed
     │   ├── JobNotFoundError      (jobs/job.py) no such job
     │   ├── JobError              (jobs/job.py) no command of ours, or a key used twice
