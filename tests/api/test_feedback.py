@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from rag_adapt.api import feedback as endpoints
 from rag_adapt.core.errors import EngineError
-from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.engines.scripted import ScriptedEngine, lookup
 from rag_adapt.keys.key import Scope
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.schemas.feedback import FeedbackInfo, FeedbackRequest
@@ -224,6 +224,20 @@ def test_what_was_accepted_comes_out_as_rows(client: TestClient) -> None:
     assert row["rejected"][0]["content"] not in ("", "green")
     assert len(exported(client)) == 2
     assert exported(client, skill="ghost") == []
+
+
+def test_votes_on_answers_side_by_side_become_a_preference() -> None:
+    imported()
+    engine = ScriptedEngine(lookup({"One of red, blue.": "green"}))
+    client = client_of(service(engine))
+    models = ["route:prompt/colours", "route:rag/colours"]
+    asked = client.post("/v1/comparisons", json={"models": models, "question": QUESTION})
+    traces = [one["answer"]["rag_adapt"]["trace_id"] for one in asked.json()["data"]]
+    for trace, vote in zip(traces, ("down", "up"), strict=True):
+        assert decide(client, given(client, trace, vote=vote).id).status_code == 200
+    (row,) = exported(client, kind="preferences")
+    assert row["chosen"] == [{"role": "assistant", "content": "green"}]
+    assert row["rejected"] == [{"role": "assistant", "content": "a bus of the north line:"}]
 
 
 def test_a_decision_can_be_taken_back(client: TestClient) -> None:
