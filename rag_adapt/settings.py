@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from rag_adapt.core.errors import SettingsError
 
-EngineName = Literal["embedded", "remote", "scripted"]
+EngineName = Literal["embedded", "vllm", "remote", "scripted"]
 Device = Literal["auto", "cpu", "cuda"]
 SearchMode = Literal["dense", "lexical", "fused"]
 SETTINGS_FILE = "rag-adapt.toml"
@@ -43,9 +43,11 @@ class Settings(BaseSettings):
     device: Device = "auto"
     """`auto` takes CUDA where it is."""
     engine: EngineName = "embedded"
-    """`embedded` runs the model in this process, `remote` asks a server through LiteLLM."""
+    """`embedded` runs the model in this process, `vllm` asks a vLLM server whose adapters we own,
+    `remote` asks any server or provider; both through LiteLLM."""
     api_base: str | None = None
-    """Base URL of an OpenAI-compatible server, for `remote`."""
+    """Base URL of an OpenAI-compatible server, for `remote`, or of vLLM, for `vllm`; without one
+    `vllm` takes the server that `rag-adapt vllm --start` started."""
     api_key: SecretStr | None = None
     """Its key; never printed."""
     deterministic: bool = False
@@ -60,6 +62,12 @@ class Settings(BaseSettings):
     """Seconds that one remote answer may take."""
     concurrency: int = Field(default=64, ge=1, le=512)
     """Questions in flight at once."""
+    vllm_python: str | None = None
+    """Python of the environment that vLLM is installed in; this one by default."""
+    vllm_served: str = "base"
+    """The name under which the vLLM server serves the base model."""
+    vllm_adapters: Path | None = None
+    """Where the vLLM server sees `home/adapters`, if not at the same path."""
     serve_body_bytes: int = Field(default=2_000_000, ge=1_000)
     """Bytes that a JSON body sent to the service may have."""
     serve_upload_bytes: int = Field(default=100_000_000, ge=1_000)

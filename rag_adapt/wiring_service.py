@@ -13,6 +13,7 @@ from rag_adapt.bench.tools import nothing_to_end
 from rag_adapt.core.protocols import Engine, Progress
 from rag_adapt.engines.cached import CachedEngine
 from rag_adapt.engines.late import LateEngine
+from rag_adapt.engines.vllm import VllmEngine
 from rag_adapt.serving.catalogue import Live
 from rag_adapt.serving.local_scores import LocalScores
 from rag_adapt.serving.service import Service
@@ -47,11 +48,13 @@ def open_service(settings: Settings, progress: Progress) -> Opened:
         traces.close()
         raise
     late = live.adapters if isinstance(live.adapters, LateEngine) else None
+    server = live.adapters if isinstance(live.adapters, VllmEngine) else None
     service = Service(
         _live(live, settings, progress),
         traces=traces,
         scores=None if late is None else LocalScores(late),
         warm=nothing_to_end if late is None else late.ready,
+        server=server,
     )
 
     def close() -> None:

@@ -129,7 +129,8 @@ def create_app(
 
 
 async def _start(service: Service, on_ready: Callable[[], None] | None) -> None:
-    """Load the model; a failure stands in `/readyz`, and in the log."""
+    """Load the model, or look after the server that has it; a failure stands in `/readyz`, and in
+    the log."""
     try:
         await service.start()
     except RagAdaptError as error:
@@ -137,6 +138,8 @@ async def _start(service: Service, on_ready: Callable[[], None] | None) -> None:
         return
     if on_ready is not None:
         on_ready()
+    if service.server is not None:
+        await service.server.watch()
 
 
 def _opened(name: str) -> bool:

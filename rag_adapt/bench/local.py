@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rag_adapt.adapters.card import Card
 from rag_adapt.adapters.plan import Base
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.bench.arms import Search
@@ -19,12 +18,11 @@ from rag_adapt.bench.figures import GuardFigures
 from rag_adapt.bench.proof import Proof
 from rag_adapt.bench.reference import Embeds, NearestPool
 from rag_adapt.bench.remembered import Guards, Memory, Proofs
-from rag_adapt.bench.training import Training, trained
+from rag_adapt.bench.trainer import Trainer
 from rag_adapt.core.protocols import Progress
-from rag_adapt.core.types import AdapterRef, Example, Fingerprint, Item, content_hash
+from rag_adapt.core.types import Example, Fingerprint, Item, content_hash
 from rag_adapt.engines.cached import CachedEngine
 from rag_adapt.engines.late import LateEngine
-from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles
 from rag_adapt.skills.skill import Skill
 
@@ -56,36 +54,26 @@ class Local:
         others: Sequence[Skill] | None,
         progress: Progress,
     ) -> None:
-        self._files, self._fingerprint, self._store = files, fingerprint, store
-        self._memory = Memory(cache / "proofs", fingerprint)
-        self._proofs = Proofs(store, self._memory)
-        self._guards = None if others is None else Guards(others, self._memory, progress)
-        self.late = LateEngine(
-            fingerprint,
-            start=start,
-            lookup=self._lookup,
-            check=self._proofs.check,
-            before=None if self._guards is None else self._guards.before,
-        )
-        self.engine = CachedEngine(self.late, cache)
-        self._base = Base(
+        base = Base(
             name=files.name,
             path=files.path,
             weights_hash=files.weights,
             device=fingerprint.device,
             dtype="float32" if fingerprint.dtype == "float32" else "bfloat16",
         )
-
-    def train(self, training: Training, progress: Progress) -> Card:
-        """An adapter's card, trained unless the store holds it; see `bench.training`."""
-        return trained(
-            training.as_plan(),
-            base=self._base,
-            chat=self._chat,
-            template_hash=self._fingerprint.template_hash or "",
-            store=self._store,
-            progress=progress,
+        self._trainer = Trainer(files, base, fingerprint.template_hash or "", store)
+        self.train = self._trainer.train
+        self._memory = Memory(cache / "proofs", fingerprint)
+        self._proofs = Proofs(store, self._memory)
+        self._guards = None if others is None else Guards(others, self._memory, progress)
+        self.late = LateEngine(
+            fingerprint,
+            start=start,
+            lookup=self._trainer.lookup,
+            check=self._proofs.check,
+            before=None if self._guards is None else self._guards.before,
         )
+        self.engine = CachedEngine(self.late, cache)
 
     async def prove(self, version: str) -> Proof:
         """An adapter's proof; remembered while the engine is not needed."""
@@ -112,7 +100,7 @@ class Local:
         key = ("probe", skill.data_hash, ids, searched, str(seed))
         if (known := self._memory.recall(*key)) is not None:
             return features_from_json(known)
-        chat = self._chat()
+        chat = self._trainer.chat()
         examples = [Example(input=item.input, output=item.targets[0]) for item in learn]
         tools = ProbeTools(
             engine=self.engine,
@@ -136,19 +124,4 @@ class Local:
     def _train_probe(
         self, skill: Skill, items: Sequence[Item], seed: int, progress: Progress
     ) -> str:
-        card = trained(
-            probe_plan(skill, items, seed=seed),
-            base=self._base,
-            chat=self._chat,
-            template_hash=self._fingerprint.template_hash or "",
-            store=self._store,
-            progress=progress,
-        )
-        return card.version
-
-    def _chat(self) -> ChatFormat:
-        return ChatFormat.load(self._files.path, name=self._files.name)
-
-    def _lookup(self, version: str) -> AdapterRef:
-        self._store.check_base(version, self._files.weights)
-        return self._store.get(version)
+        return self._trainer.trained(probe_plan(skill, items, seed=seed), progress).version

@@ -4,13 +4,14 @@ It does not know how adapters are trained or loaded: it compares what the engine
 the references that were stored when the adapter was trained.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from rag_adapt.adapters.check import weights_hash
-from rag_adapt.adapters.probe import Probe
+from rag_adapt.adapters.probe import Probe, ProbePrompt
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError, NoLogProbsError, NotProvenError
 
@@ -79,25 +80,43 @@ class Proof:
             )
 
 
-async def prove(version: str, *, store: AdapterStore, engine: IdLogProbs, chat: Templated) -> Proof:
+async def prove(
+    version: str,
+    *,
+    store: AdapterStore,
+    engine: IdLogProbs,
+    chat: Templated,
+    at_once: bool = False,
+) -> Proof:
     """Check hash, chat template, canary and parity of an adapter that the engine has loaded.
 
     The figures are mean absolute differences in nats per token of the stored continuations. Both
     references are the stored ones: an engine that is wrong about its base is found out too.
 
+    Args:
+        version: The adapter.
+        store: Where its references are.
+        engine: Has loaded it.
+        chat: What the engine renders with.
+        at_once: Ask for all prompts together, where waiting is what takes time.
+
     Raises:
         AdapterError: there is no such version, or it has no readable card or probe.
     """
     card, probe = store.card(version), store.probe(version)
+
+    async def figures(prompt: ProbePrompt) -> Sequence[float]:
+        return await engine.logprobs_of_ids(prompt.prompt_ids, prompt.continuation_ids, version)
+
     checks = [
         check_hash(version, store.folder / version),
         check_template(card.chat_template_hash, chat.template_hash),
     ]
     try:
-        found = [
-            await engine.logprobs_of_ids(p.prompt_ids, p.continuation_ids, version)
-            for p in probe.prompts
-        ]
+        if at_once:
+            found = await asyncio.gather(*(figures(one) for one in probe.prompts))
+        else:
+            found = [await figures(one) for one in probe.prompts]
     except (NoLogProbsError, AdapterError) as error:
         checks += [Check(name="canary", passed=False, detail=error.fact)]
         return conclude(checks)

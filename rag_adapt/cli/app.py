@@ -23,6 +23,7 @@ from rag_adapt.cli import (
     runs,
     serve,
     skills,
+    vllm,
 )
 from rag_adapt.cli.console import (
     Context,
@@ -49,6 +50,7 @@ app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
 app.command("serve")(serve.serve)
+app.command("vllm")(vllm.vllm)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(feedback.app, name="feedback")

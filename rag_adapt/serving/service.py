@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from rag_adapt.adapters.card import Card
 from rag_adapt.bench.store import Header, list_runs
@@ -25,6 +25,19 @@ from rag_adapt.skills.skill import Skill
 LOADING: Final = "the model is being loaded"
 HOME_SECONDS: Final = 1.0
 """How long readiness waits for the traces; they may wait for another process."""
+
+
+class ModelServer(Protocol):
+    """A process that answers for this one; it may be away and come back."""
+
+    @property
+    def fault(self) -> str | None:
+        """Why it cannot answer now; None while it can."""
+        ...
+
+    async def watch(self) -> None:
+        """Look at it for ever, and bring it to what it ought to hold."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +85,7 @@ class Service:
         warm: Loads the model; awaited once, by `start`.
         catalogue: Opens routes; made from `live` by default.
         conversations: Where conversations are kept; in the home of `live` by default.
+        server: What answers, where that is not this process.
     """
 
     def __init__(
@@ -83,12 +97,14 @@ class Service:
         warm: Callable[[], Awaitable[object]],
         catalogue: Catalogue | None = None,
         conversations: ConversationBook | None = None,
+        server: ModelServer | None = None,
     ) -> None:
         self.live = live
         self.traces = traces
         self.scores = scores
         self.catalogue = catalogue or Catalogue(live)
         self.conversations = conversations or ConversationBook(live.home)
+        self.server = server
         self._warm = warm
         self._read: dict[Path, tuple[tuple[Stamp, ...], Reading]] = {}
         self._engine = PartState(name="engine", ready=False, detail=LOADING)
@@ -110,7 +126,11 @@ class Service:
 
     async def parts(self) -> tuple[PartState, ...]:
         """What answers depend on, each ready or not."""
-        return (self._engine, await self._home())
+        engine = self._engine
+        fault = None if self.server is None else self.server.fault
+        if fault is not None:
+            engine = PartState(name="engine", ready=False, detail=fault)
+        return (engine, await self._home())
 
     async def models(self) -> tuple[str, ...]:
         """Every name that a client can put into `model` now."""

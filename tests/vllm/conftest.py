@@ -1,0 +1,90 @@
+"""A real vLLM server and real adapters, for the tests of `make test-vllm` alone.
+
+They are left out where RAG_ADAPT_VLLM_PYTHON does not name the Python of an environment with vLLM.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from rag_adapt.adapters.plan import Base, plan_for
+from rag_adapt.adapters.store import AdapterStore
+from rag_adapt.adapters.train import train
+from rag_adapt.core.protocols import Silent
+from rag_adapt.engines.vllm_server import VllmServer
+from rag_adapt.engines.vllm_server import plan_for as server_plan
+from rag_adapt.models.chat import ChatFormat
+from rag_adapt.settings import Settings
+from rag_adapt.skills.load import find_skill
+from rag_adapt.wiring import language_files
+from tests.vllm.scene import Ground
+
+PYTHON = os.environ.get("RAG_ADAPT_VLLM_PYTHON")
+collect_ignore_glob = [] if PYTHON else ["test_*.py"]
+SKILLS = ("orders", "past-tense", "manual")
+SLOTS = 3
+"""One of them is kept for the base model, so two adapters are computed at once."""
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home of its own, and the vLLM engine."""
+    home = tmp_path_factory.mktemp("vllm-home")
+    return Settings(
+        home=home,
+        indexes=home / "indexes",
+        engine="vllm",
+        embedder="hashing",
+        device="cpu",
+        vllm_python=PYTHON,
+    )
+
+
+@pytest.fixture(scope="session")
+def versions(settings: Settings) -> tuple[str, ...]:
+    """Four adapters trained here, one of a skill twice with different seeds."""
+    files = language_files(settings)
+    base = Base.of(files, device="cpu", deterministic=False, four_bit=False)
+    chat, store = ChatFormat.load(files.path, name=files.name), AdapterStore(settings.home)
+    found = []
+    for name, seed in [*((name, 0) for name in SKILLS), (SKILLS[0], 1)]:
+        skill = find_skill(name, settings.home)
+        plan = plan_for(skill, skill.training_items[:16], name=f"{name}-{seed}", seed=seed)
+        found.append(train(plan, base=base, chat=chat, store=store, progress=Silent()).version)
+    return tuple(found)
+
+
+@pytest.fixture(scope="session")
+def server(settings: Settings) -> Iterator[VllmServer]:
+    """The server, started as `rag-adapt vllm --start` does."""
+    server = VllmServer(settings.home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    plan = server_plan(
+        language_files(settings).path,
+        python=str(PYTHON),
+        gpu=False,
+        port=port,
+        slots=SLOTS,
+        max_rank=8,
+        context=1024,
+    )
+    server.start(plan, Silent())
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def ground(settings: Settings, versions: tuple[str, ...], server: VllmServer) -> Iterator[Ground]:
+    """Settings, adapters and a running server, with what a test asks of them."""
+    if not server.running():  # an earlier test ended it
+        record = server.record()
+        assert record is not None
+        server.start(record.plan, Silent())
+    with Ground.open(settings, versions, server) as ground:
+        yield ground
