@@ -1,4 +1,4 @@
-"""The client imports the wire models and the words of the core, and loads nothing of the service."""
+"""The client imports wire models and words of the core, and loads nothing of the service."""
 
 import ast
 import subprocess
