@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rag_adapt.cli.console import print_json, print_table, settings_of
+from rag_adapt.cli.console import print_json, settings_of
 
 if TYPE_CHECKING:
     from rag_adapt.feedback.entry import Decision, Entry
@@ -117,22 +117,22 @@ def _print(entries: "Sequence[Entry]") -> None:
     if not entries:
         typer.echo("nobody has said anything yet")
         return
-    rows = [
-        (
-            entry.id,
-            entry.state,
-            entry.judged.skill or "-",
-            entry.judged.route,
-            entry.judged.question,
-            entry.judged.answer,
-            entry.verdict.vote or "-",
-            entry.verdict.correction or "-",
-            _day(entry.given),
-        )
-        for entry in entries
-    ]
-    columns = ("id", "state", "skill", "route", "question", "answer", "vote", "better", "given")
-    print_table(columns, rows)
+    for entry in entries:
+        judged, verdict = entry.judged, entry.verdict
+        skill = judged.skill or "no skill"
+        typer.echo(f"{entry.id}  {entry.state}  {skill}  {judged.route}  {_day(entry.given)}")
+        _say("question", judged.question)
+        _say("answer", judged.answer)
+        _say("vote", verdict.vote)
+        _say("better", verdict.correction)
+        _say("note", verdict.note)
+
+
+def _say(what: str, text: str | None) -> None:
+    """One line; what strangers wrote moves no cursor and hides nothing."""
+    if text:
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        typer.echo(f"  {what:<8}  {shown}")
 
 
 def _day(seconds: float) -> str:

@@ -29,15 +29,21 @@ def feedback(*words: str) -> int:
 
 
 def test_list_shows_what_was_said(book: FeedbackBook, capsys: pytest.CaptureFixture[str]) -> None:
-    first = gave(book, question="[bold]a boat", correction="green")
+    first = gave(book, question="[bold]a \x1b[2Jboat\n", correction="green", note="look")
     gave(book, trace="t2", skill=None, route="plain")
     assert feedback("list") == 0
-    shown = capsys.readouterr().out
-    assert first.id[:8] in shown
-    assert "[bold]a boat" in shown
+    lines = capsys.readouterr().out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith(first.id))
+    assert lines[at].split()[1:4] == ["pending", "colours", "prompt"]
+    assert lines[at + 1 : at + 5] == [
+        "  question  [bold]a \\x1b[2Jboat\\n",
+        "  answer    red",
+        "  better    green",
+        "  note      look",
+    ]
     assert feedback("list", "--skill", "colours", "--state", "pending", "--json") == 0
     (only,) = printed(capsys)
-    assert (only["id"], only["judged"]["question"]) == (first.id, "[bold]a boat")
+    assert (only["id"], only["verdict"]["correction"]) == (first.id, "green")
     assert feedback("list", "--route", "plain", "--json") == 0
     assert len(printed(capsys)) == 1
 
