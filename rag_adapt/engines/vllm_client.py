@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from rag_adapt.core.errors import AdapterError, EngineError, SettingsError
 from rag_adapt.core.types import AdapterRef, Message
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     import httpx
@@ -96,6 +98,8 @@ class VllmClient:
                 return
             said = "another folder is registered under this name"
         self._check_loading(reply)
+        if reply.is_server_error:
+            self._check(reply, f"load adapter {ref.version!r}")
         raise AdapterError(
             f"vLLM refuses adapter {ref.version!r} (rank {ref.rank}): {said}",
             hint="The server must see the folder of adapters under the same path, and its "
@@ -107,12 +111,14 @@ class VllmClient:
 
         Raises:
             SettingsError: it refuses the key, or was started without runtime loading.
-            EngineError: it does not answer.
+            EngineError: it does not answer, or did not do it.
         """
         asked = {"lora_name": version}
         reply = await self._asked("POST", "/v1/unload_lora_adapter", WORK_SECONDS, asked)
-        if not reply.is_success and version not in _said(reply):
-            self._check_loading(reply)
+        if reply.is_success or version in _said(reply):
+            return
+        self._check_loading(reply)
+        self._check(reply, f"unload adapter {version!r}")
 
     async def slots(self) -> int | None:
         """Adapters that it computes with at once; None until it has been asked for one."""
@@ -207,7 +213,7 @@ class VllmClient:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             self._clients[loop] = httpx.AsyncClient(
-                headers=self._headers, timeout=None, trust_env=False
+                headers=self._headers, timeout=None, trust_env=False, verify=_trusted()
             )
         return self._clients[loop]
 
@@ -239,6 +245,14 @@ class VllmClient:
                 hint="Start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, as "
                 "`rag-adapt vllm` prints.",
             )
+
+
+@cache
+def _trusted() -> "ssl.SSLContext":
+    """Read once: the certificates take longer to load than a server takes to answer."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _agreed(logprobs: Mapping[str, Any], wanted: Sequence[int]) -> list[float]:
