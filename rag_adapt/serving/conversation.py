@@ -39,7 +39,7 @@ class UnderWayError(UserError):
 
 
 class ConversationFullError(UserError):
-    """As many turns, characters, answers or conversations as may be kept."""
+    """As many turns, bytes, answers or conversations as may be kept."""
 
     code = "conversation-full"
     status = 409
@@ -60,8 +60,8 @@ class Bounds:
     conversations: int = 500
     turns: int = 100
     """Of one conversation."""
-    characters: int = 1_000_000
-    """Of one conversation: questions, answers, and the passages that are kept with them."""
+    size: int = 2_000_000
+    """Bytes of one conversation: questions, answers, and the passages that are kept with them."""
     alternatives: int = 8
     """Answers of one model to one question."""
     at_once: int = 12
@@ -79,7 +79,7 @@ class Bounds:
                 hint="Delete some: `DELETE /v1/conversations/ID`.",
             )
 
-    def check_size(self, *, turns: int, characters: int) -> None:
+    def check_size(self, *, turns: int, size: int) -> None:
         """Refuse a turn too many, or another answer to what is too long already.
 
         Raises:
@@ -87,7 +87,7 @@ class Bounds:
         """
         for count, most, what in (
             (turns, self.turns, "questions"),
-            (characters, self.characters, "characters, passages of answers included"),
+            (size, self.size, "bytes, passages of answers included"),
         ):
             if count > most:
                 raise ConversationFullError(

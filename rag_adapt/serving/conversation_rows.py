@@ -39,9 +39,12 @@ CONVERSATION: Final = """SELECT number, id, title, skill, models, created, updat
     (SELECT count(*) FROM turns WHERE conversation = conversations.id) FROM conversations"""
 GENERATION: Final = """SELECT generations.id, turn, model, state, text, answer, failure,
     generations.created, started, ended FROM generations JOIN turns ON turns.id = turn"""
-LENGTH: Final = """SELECT (SELECT coalesce(sum(length(question)), 0) FROM turns
-    WHERE conversation = ?1) + (SELECT coalesce(sum(length(text) + length(coalesce(answer, ''))), 0)
+SIZE: Final = """SELECT
+    (SELECT coalesce(sum(length(CAST(question AS BLOB))), 0) FROM turns WHERE conversation = ?1)
+    + (SELECT coalesce(sum(length(CAST(text AS BLOB))
+    + length(CAST(coalesce(answer, '') AS BLOB))), 0)
     FROM generations JOIN turns ON turns.id = turn WHERE conversation = ?1)"""
+"""In bytes: SQLite counts the characters of a text up to its first NUL."""
 AT_ONCE: Final = f"""SELECT count(*) FROM generations JOIN turns ON turns.id = turn
     JOIN conversations ON conversations.id = conversation WHERE {ACTIVE} AND owner = ?"""
 SAVE: Final = """UPDATE generations SET state = ?, text = ?, answer = ?, failure = ?, started = ?,
@@ -135,9 +138,9 @@ class Rows:
             raise missing("answer", generation)
         return _generation(row)
 
-    def length(self, id: str) -> int:
-        """Characters of a conversation: questions, answers, what is kept with these."""
-        return self._number(LENGTH, id)
+    def size(self, id: str) -> int:
+        """Bytes of a conversation: questions, answers, what is kept with these."""
+        return self._number(SIZE, id)
 
     def at_once(self, owner: str) -> int:
         """Generations of a caller that are under way."""

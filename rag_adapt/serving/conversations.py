@@ -141,7 +141,7 @@ class ConversationBook:
         Raises:
             ConversationNotFoundError: the caller has none of that id.
             UnderWayError: an earlier answer is still being written.
-            ConversationFullError: it has as many turns or characters as it may have.
+            ConversationFullError: it has as many turns or bytes as it may have.
             TooManyAtOnceError: the caller has too many answers under way.
         """
 
@@ -159,7 +159,7 @@ class ConversationBook:
 
         Raises:
             ConversationNotFoundError: the caller has no such turn.
-            ConversationFullError: it has as many characters as it may have.
+            ConversationFullError: it has as many bytes as it may have.
             TooManyAtOnceError: the caller has too many answers under way.
         """
 
@@ -182,7 +182,7 @@ class ConversationBook:
         Raises:
             ConversationNotFoundError: the caller has no such turn, or it does not ask that model.
             UnderWayError: an earlier answer, or one of these models', is still being written.
-            ConversationFullError: there are as many answers or characters as there may be.
+            ConversationFullError: there are as many answers or bytes as there may be.
             TooManyAtOnceError: the caller has too many answers under way.
         """
 
@@ -239,7 +239,7 @@ class ConversationBook:
 
     def _check_size(self, owner: str, id: str) -> None:
         turns = self._rows.bare(owner, id).asked
-        self.bounds.check_size(turns=turns, characters=self._rows.length(id))
+        self.bounds.check_size(turns=turns, size=self._rows.size(id))
 
     def _order(
         self, owner: str, earlier: tuple[Turn, ...], turn: Turn, models: Sequence[str]

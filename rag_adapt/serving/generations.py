@@ -62,7 +62,8 @@ class _Live:
         self.task: asyncio.Task[None]
         self.stopping: State = "interrupted"
         """What becomes of it where it is cancelled."""
-        self.dirty = True
+        self.saved: Generation | None = None
+        """As it was last saved."""
         self.changed = asyncio.Event()
         """Set, and another one put in its place, at every change."""
 
@@ -72,7 +73,7 @@ class _Live:
         return self.final or self.now
 
     def show(self, now: Generation) -> None:
-        self.now, self.dirty = now, True
+        self.now = now
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
@@ -146,7 +147,8 @@ class Generations:
             ConversationNotFoundError: the caller has none of that id there.
         """
         saved = await self._book.generation(owner, conversation, id)
-        if saved.active and id not in self._live and await self._book.settle():
+        if saved.active and id not in self._live:  # it ended since, or somebody else writes it
+            await self._book.settle()
             saved = await self._book.generation(owner, conversation, id)
         return self._newest(saved)
 
@@ -157,8 +159,8 @@ class Generations:
             ConversationNotFoundError: the caller has none of that id.
         """
         found = await self._book.find(owner, id)
-        stray = (one.active and one.id not in self._live for one in found.generations)
-        if any(stray) and await self._book.settle():
+        if any(one.active and one.id not in self._live for one in found.generations):
+            await self._book.settle()
             found = await self._book.find(owner, id)
         return replace(found, turns=tuple(map(self.turn, found.turns)))
 
@@ -252,35 +254,33 @@ class Generations:
             failure=told.failure,
             ended=time.time(),
         )
-        await self._save((live,))
-        live.now = live.final
-        dirty = live.dirty
-        live.show(live.final)
-        live.dirty = dirty
-        if not dirty:
+        try:
+            await self._save((live,))
+        finally:
+            live.show(live.final)
+        if live.saved is live.final:
             self._live.pop(live.now.id, None)
 
     async def _save_often(self) -> None:
         while self._live:
             await asyncio.sleep(self._save_seconds)
-            await self._save(tuple(one for one in self._lives() if one.dirty))
+            await self._save(one for one in self._lives() if one.saved is not one.latest)
             for one in self._lives():
-                if one.final is one.now and not one.dirty:
+                if one.saved is one.final is one.now:
                     self._live.pop(one.now.id, None)
 
     async def _save(self, lives: Iterable[_Live]) -> None:
-        """Save them; what could not be saved stays dirty, and is tried again."""
-        kept = tuple(lives)
+        """Save them as they are; what could not be saved is tried again."""
+        kept = {one: one.latest for one in lives}
         if not kept:
             return
-        for one in kept:
-            one.dirty = False
         try:
-            await self._book.save(one.latest for one in kept)
+            await self._book.save(kept.values())
         except RagAdaptError as error:
             log.warning("%d answers are not saved yet: %s", len(kept), error.fact)
-            for one in kept:
-                one.dirty = True
+            return
+        for one, saved in kept.items():
+            one.saved = saved
 
     def _newest(self, saved: Generation) -> Generation:
         live = self._live.get(saved.id)

@@ -453,13 +453,13 @@ def test_the_length_of_a_conversation_is_bounded() -> None:
         assert client.put(f"{path}/turns/{first.id}", json={"question": "1"}).status_code == 202
 
 
-def test_the_characters_of_a_conversation_are_bounded() -> None:
-    with open_client(bounded(characters=3000)) as client:
+def test_the_bytes_of_a_conversation_are_bounded() -> None:
+    with open_client(bounded(size=6000)) as client:
         path = begun(client)
-        answered(client, path, "x" * 1000)
-        refused = client.post(f"{path}/turns", json={"question": "x" * 1000})
+        answered(client, path, "\0" + "x" * 2000)
+        refused = client.post(f"{path}/turns", json={"question": "\0" + "x" * 2000})
         assert (refused.status_code, refused.json()["code"]) == (409, "conversation-full")
-        assert "3000 characters" in refused.json()["detail"]
+        assert "6000 bytes" in refused.json()["detail"]
 
 
 def test_alternatives_and_conversations_are_bounded() -> None:
