@@ -16,6 +16,8 @@ from rag_adapt.feedback.entry import FeedbackError
 
 READABLE: Final = 400_000
 """Characters of a message that is taken apart."""
+READABLE_TWICE: Final = 10_000
+"""The same where the template shows its question or its passages twice."""
 PASSAGES: Final = rf"(?:{re.escape(NO_CONTEXT)}|\[1\] .*)"
 """How a template shows passages; their text is not in the trace."""
 AGAIN: Final = "Judge an answer that was given since; ask the same question once more."
@@ -85,35 +87,62 @@ def _question(template: Template, labels: Sequence[str], content: str) -> str:
     Tried are the longest and the shortest text that passages can be: where both leave the same
     question, there is no other.
     """
-    if len(content) > READABLE:
+    form = _form(template, labels)
+    if len(content) > form.readable:
         raise FeedbackError(
-            f"what was asked is longer than {READABLE} characters", hint="Ask for less at once."
+            f"what was asked is longer than {form.readable} characters",
+            hint="Ask for less at once.",
         )
-    found = {
-        match["input"]
-        for lazy in (False, True)
-        if (match := re.fullmatch(_pattern(template, labels, lazy=lazy), content, re.DOTALL))
-    }
-    if len(found) != 1:
+    found = {form.question(content, lazy=lazy) for lazy in (False, True)}
+    question = found.pop()
+    if found or question is None:
         raise FeedbackError(
             "it cannot be told where the passages of this answer end and its question begins",
             hint=AGAIN,
         )
-    return found.pop()
+    return question
 
 
-def _pattern(template: Template, labels: Sequence[str], *, lazy: bool) -> str:
-    return "".join(_pieces(template, labels, "?" if lazy else ""))
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """A template's user message: texts with holes between them."""
+
+    texts: tuple[str, ...]
+    """One more than there are holes."""
+    holes: tuple[str, ...]
+    """`input` or `context`."""
+
+    @property
+    def readable(self) -> int:
+        """Holes of one kind that come twice make comparing quadratic."""
+        return READABLE if len(set(self.holes)) == len(self.holes) else READABLE_TWICE
+
+    def question(self, content: str, *, lazy: bool) -> str | None:
+        """What stands in the hole `input`; None where this is no text of this form."""
+        if not (content.startswith(self.texts[0]) and content.endswith(self.texts[-1])):
+            return None
+        match = re.fullmatch("".join(self._pieces("?" if lazy else "")), content, re.DOTALL)
+        return None if match is None else match["input"]
+
+    def _pieces(self, lazy: str) -> Iterator[str]:
+        met = False
+        for text, hole in zip(self.texts, self.holes, strict=False):
+            yield re.escape(text)
+            if hole == "context":
+                yield PASSAGES.replace(".*", f".*{lazy}")
+            else:
+                yield "(?P=input)" if met else f"(?P<input>.*{lazy})"
+                met = True
+        yield re.escape(self.texts[-1])
 
 
-def _pieces(template: Template, labels: Sequence[str], lazy: str) -> Iterator[str]:
-    met = False
+def _form(template: Template, labels: Sequence[str]) -> _Form:
+    texts, holes = [""], []
     for literal, field, _, _ in string.Formatter().parse(template.user):
-        yield re.escape(literal)
-        if field == "input":
-            yield "(?P=input)" if met else f"(?P<input>.*{lazy})"
-            met = True
-        elif field == "labels":
-            yield re.escape(", ".join(labels))
-        elif field == "context":
-            yield PASSAGES.replace(".*", f".*{lazy}")
+        texts[-1] += literal
+        if field == "labels":
+            texts[-1] += ", ".join(labels)
+        elif field is not None:
+            holes.append(field)
+            texts.append("")
+    return _Form(texts=tuple(texts), holes=tuple(holes))

@@ -1,6 +1,8 @@
 """What was asked is read out of a trace exactly, or not at all."""
 
 import asyncio
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from rag_adapt.core.template import BARE, Template
 from rag_adapt.core.trace import Answer
 from rag_adapt.core.types import Draft, Example, Message, Passage, Sampling
 from rag_adapt.engines.scripted import ScriptedEngine
-from rag_adapt.feedback.asked import READABLE, asked_in
+from rag_adapt.feedback.asked import READABLE, READABLE_TWICE, asked_in
 from rag_adapt.feedback.entry import FeedbackError
 from rag_adapt.routes.demonstrate import Demonstrate
 from rag_adapt.routes.retrieve import Retrieve
@@ -123,7 +125,28 @@ def test_a_trace_that_was_cut_says_so() -> None:
         asked_in({"events": [], "left_out": "longer"}, templates=ALL)
 
 
-def test_what_is_very_long_is_not_taken_apart() -> None:
-    kept = trace(route(PROMPT), "x" * READABLE)
-    with pytest.raises(FeedbackError, match="longer than"):
+@pytest.mark.parametrize(
+    ("template", "most"), [(PROMPT, READABLE), (TWICE, READABLE_TWICE)], ids=["once", "twice"]
+)
+def test_what_is_very_long_is_not_taken_apart(template: Template, most: int) -> None:
+    kept = trace(route(template), "x" * most)
+    with pytest.raises(FeedbackError, match=f"longer than {most}"):
         asked_in(kept, templates=ALL, labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("template", "text", "question"),
+    [
+        (CONTEXT, "\n\nQuestion: " * 10_000, "\n\nQuestion: " * 10_000),
+        (AFTER, "\n\n[1] " * 20_000, "\n\n[1] " * 20_000),
+        (TWICE, "", "a, I say: " * 450),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_nobody_keeps_it_busy(template: Template, text: str, question: str) -> None:
+    kept = trace(route(template, shelf=Shelf(text)), question)
+    begun = time.process_time()
+    for labels in (LABELS, ("green",)):
+        with suppress(FeedbackError):
+            asked_in(kept, templates=ALL, labels=labels)
+    assert time.process_time() - begun < 1
