@@ -170,7 +170,7 @@ async def document(request: Request, name: Name, document: Document) -> Document
     operation_id="add_documents",
     status_code=202,
     response_model=JobInfo,
-    responses=accepted(408, 413, 415),
+    responses=accepted(408, 413, 415, 422),
     openapi_extra=BENCH,
 )
 async def add(
@@ -196,7 +196,7 @@ async def add(
     of them: send them again, or any others, later.
     """
     desk = desk_of(request)
-    await asyncio.to_thread(_library(desk).add, name, body.documents)
+    await _library(desk).add(name, body.documents)
     return await accept(request, response, _build(desk, name), idempotency_key)
 
 

@@ -1,32 +1,36 @@
-"""An upload as a skill: kept in a private folder, then imported as the command line does.
+"""An upload as a skill: kept in a private folder, then imported by a limited process.
 
 It does not know HTTP statuses beyond the one for a taken name. Names that a client chose are
 never used as paths.
 """
 
+import asyncio
+import errno
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import UploadFile
 from pydantic import Field, StringConstraints
 
 from rag_adapt.core.errors import SkillError
 from rag_adapt.core.types import ScorerName, Task
+from rag_adapt.limited.bounds import Bounds
+from rag_adapt.limited.call import call
 from rag_adapt.schemas.orders import Count, Seed, SkillName
 from rag_adapt.schemas.skills import Imported
 from rag_adapt.schemas.wire import Wire
 from rag_adapt.skills.files import DOCUMENT_ENDINGS
 from rag_adapt.skills.formats import Format
-from rag_adapt.skills.importing import Import, ImportReport, import_skill
-from rag_adapt.skills.load import list_skills
-from rag_adapt.skills.splitting import ratio_for
-from rag_adapt.skills.tables import Columns
+from rag_adapt.skills.load import imported_folder, list_skills
+from rag_adapt.skills.uploaded import BOUNDS, SHOWN, import_uploaded
 
-SHOWN: Final = 100
+__all__ = ["SHOWN", "ImportForm", "SkillExistsError", "import_upload", "safe_name"]
+HOME: Final = "home"
+"""The private home that a skill is made in."""
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME: Final = 80
 
@@ -75,44 +79,66 @@ class SkillExistsError(SkillError):
     status = 409
 
 
-def import_upload(form: ImportForm, home: Path) -> Imported:
+async def import_upload(form: ImportForm, home: Path, *, bounds: Bounds = BOUNDS) -> Imported:
     """Import what was uploaded as a new skill, all or nothing.
+
+    A limited process reads it and makes the skill in a private folder; the skill appears by a
+    rename.
+
+    Args:
+        form: What was sent.
+        home: Skills lie in `home/skills`.
+        bounds: What reading it may use up.
 
     Raises:
         SkillExistsError: the name is taken.
         SkillError: the file cannot be read, a row is bad, or no skill can be made of it.
+        ParserError: to read it would take more than it may, or broke the reader.
     """
     if form.name in {place.name for place in list_skills(home)}:
-        raise SkillExistsError(
-            f"there is a skill {form.name!r} already, and an import never replaces one",
-            hint="Choose another name.",
-        )
-    with tempfile.TemporaryDirectory(prefix="rag-adapt-import-") as folder:
-        place = Path(folder)
+        raise _taken(form.name)
+    skills = imported_folder(home)
+    skills.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".upload-", dir=skills) as folder:
+        asked = await asyncio.to_thread(_asked, form, Path(folder))
+        place = Path(asked["home"]).parent
         try:
-            report = import_skill(_order(form, place), home=home)
+            told = await call(import_uploaded, asked, refused_as=SkillError, bounds=bounds)
         except SkillError as error:
             raise SkillError(
                 _without(error.fact, place), hint=_without(error.hint, place)
             ) from error
-    return _told(report, place)
+        _publish(imported_folder(place / HOME) / form.name, skills / form.name)
+        told["left_out"] = [_without(text, place) for text in told["left_out"]]
+        return Imported(**told)
 
 
-def _order(form: ImportForm, folder: Path) -> Import:
-    return Import(
-        file=_kept(form.file, folder),
-        name=form.name,
-        columns=Columns(input=form.input, target=form.target, split=form.split),
-        format=form.format,
-        ratio=ratio_for(form.split_ratio, column=form.split),
-        corpus=_corpus(form.documents, folder / "corpus"),
-        task=form.task,
-        scorer=form.scorer,
-        labels=tuple(filter(None, map(str.strip, form.labels.split(",")))),
-        max_labels=form.max_labels,
-        limit=form.limit,
-        seed=form.seed,
-        skip_bad=form.skip_bad,
+def _asked(form: ImportForm, folder: Path) -> dict[str, Any]:
+    """What the limited process is told; the files are kept first."""
+    folder = folder.absolute()
+    corpus = _corpus(form.documents, folder / "corpus")
+    return {
+        **form.model_dump(exclude={"file", "documents"}),
+        "file": str(_kept(form.file, folder)),
+        "corpus": None if corpus is None else str(corpus),
+        "home": str(folder / HOME),
+    }
+
+
+def _publish(made: Path, place: Path) -> None:
+    """One rename; another request may have taken the name meanwhile."""
+    try:
+        made.rename(place)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise _taken(place.name) from error
+        raise
+
+
+def _taken(name: str) -> SkillExistsError:
+    return SkillExistsError(
+        f"there is a skill {name!r} already, and an import never replaces one",
+        hint="Choose another name.",
     )
 
 
@@ -157,16 +183,3 @@ def safe_name(sent: str | None) -> str:
 def _without(text: str, folder: Path) -> str:
     """A message without the place of the upload, which is gone when it is read."""
     return text.replace(f"{folder}/corpus/", "").replace(f"{folder}/", "")
-
-
-def _told(report: ImportReport, folder: Path) -> Imported:
-    skill = report.skill
-    splits = {"train": skill.training_items, "dev": skill.dev_items, "test": skill.test_items}
-    return Imported(
-        name=skill.name,
-        format=report.format,
-        rows=report.rows,
-        items={split: len(items) for split, items in splits.items()},
-        left_out=[_without(str(fault), folder) for fault in report.left_out[:SHOWN]],
-        notes=list(report.notes),
-    )

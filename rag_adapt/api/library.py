@@ -4,19 +4,22 @@ It does not know HTTP or how documents become a collection. A name that a client
 used as a path before it was made a plain file name.
 """
 
+import asyncio
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
-from uuid import uuid4
 
 from fastapi import UploadFile
 from pydantic import Field
 
 from rag_adapt.api.imports import safe_name
 from rag_adapt.core.errors import CollectionError
+from rag_adapt.limited.call import call
 from rag_adapt.retrieval.catalog import NAME, collection_folder
 from rag_adapt.retrieval.parse import SUFFIXES
+from rag_adapt.retrieval.uploaded import BOUNDS, check_documents
 from rag_adapt.schemas.wire import Wire
 
 FOLDER: Final = "documents"
@@ -38,6 +41,13 @@ class DocumentNotFoundError(CollectionError):
 
     code = "document-not-found"
     status = 404
+
+
+class UnreadableError(CollectionError):
+    """An uploaded document cannot be read as text."""
+
+    code = "document-unreadable"
+    status = 422
 
 
 class NotOursError(CollectionError):
@@ -66,16 +76,26 @@ class Library:
         """Whether this collection's documents were uploaded."""
         return NAME.fullmatch(name) is not None and (self._folder / name).is_dir()
 
-    def add(self, name: str, uploads: Sequence[UploadFile]) -> None:
-        """Keep documents; one of the same name is replaced.
+    async def add(self, name: str, uploads: Sequence[UploadFile]) -> None:
+        """Keep documents, all of them or none; one of the same name is replaced.
 
         Raises:
             NotOursError: the collection was built from another folder.
+            UnreadableError: a limited process could not read one of them.
+            ParserError: to read them would take more than it may.
             CollectionError: a file is of no kind that is read, two have one name, or too many.
         """
         names = [safe_name(upload.filename) for upload in uploads]
         self._check_names(names)
-        self._check_ours(name)
+        await asyncio.to_thread(self._check_ours, name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".upload-", dir=self._folder) as private:
+            place = Path(private)
+            asked = await asyncio.to_thread(_kept, uploads, names, place)
+            await call(check_documents, asked, refused_as=UnreadableError, bounds=BOUNDS)
+            await asyncio.to_thread(self._put, name, names, place)
+
+    def _put(self, name: str, names: Sequence[str], place: Path) -> None:
         folder = self.folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         if len({*names, *(path.name for path in folder.iterdir())}) > MOST:
@@ -83,11 +103,8 @@ class Library:
                 f"collection {name!r} would hold more than {MOST} documents",
                 hint="Split it, or build it with `rag-adapt index build NAME DIR`.",
             )
-        for file, upload in zip(names, uploads, strict=True):
-            fresh = self._folder / f".{uuid4().hex}"
-            with fresh.open("xb") as kept:
-                shutil.copyfileobj(upload.file, kept)
-            fresh.replace(folder / file)
+        for file in names:
+            (place / file).replace(folder / file)
 
     def remove(self, name: str, document: str) -> None:
         """Delete a document; the next build leaves it out.
@@ -133,3 +150,11 @@ class Library:
                     f"document {name!r} is of no kind that is read",
                     hint=f"Upload files that end in {', '.join(sorted(SUFFIXES))}.",
                 )
+
+
+def _kept(uploads: Sequence[UploadFile], names: Sequence[str], place: Path) -> dict[str, str]:
+    """What the limited process is told; the documents are in the folder then."""
+    for file, upload in zip(names, uploads, strict=True):
+        with (place / file).open("xb") as kept:
+            shutil.copyfileobj(upload.file, kept)
+    return {"folder": str(place.absolute())}

@@ -137,7 +137,7 @@ async def check(request: Request, name: Name) -> SkillCheck:
     operation_id="import_skill",
     status_code=201,
     response_model=Imported,
-    responses=shown(IMPORTED, 408, 409, 413, 415, 507, status=201),
+    responses=shown(IMPORTED, 408, 409, 413, 415, 422, 507, status=201),
     openapi_extra=BENCH,
 )
 async def import_(
@@ -159,7 +159,7 @@ async def import_(
     It goes the way of `rag-adapt skills import`: all or nothing, and never over a skill that is
     there.
     """
-    return await asyncio.to_thread(import_upload, body, desk_of(request).home)
+    return await import_upload(body, desk_of(request).home)
 
 
 @router.post(
