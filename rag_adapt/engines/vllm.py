@@ -45,6 +45,10 @@ class Answers(Protocol):
         """One answer, asked without a stream."""
         ...
 
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ours:
@@ -71,6 +75,7 @@ class VllmEngine:
         limit: Adapters kept registered.
         busy: Says why the server is away on purpose, such as a training; None while it is not.
         beat: Seconds between two looks at the server.
+        silence: Seconds within which a server that works says so.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class VllmEngine:
         limit: int = 16,
         busy: Callable[[], str | None] = lambda: None,
         beat: float = BEAT,
+        silence: float = SILENCE,
     ) -> None:
         self.fingerprint = fingerprint
         self.adapters = Lifecycle(_Held(client, ours), self._found, self._proven, limit=limit)
@@ -91,14 +97,16 @@ class VllmEngine:
         self._client = client
         self._ours = ours
         self._busy = busy
-        self._beat = beat
+        self._beat, self._silence = beat, silence
         self.admission = Admission(SLOTS)
         """Who may be in flight now."""
+        self._slots: int | None = None
         self._null: AdapterRef | None = None
         self._known: asyncio.Task[None] | None = None
         self._waits: set[asyncio.Timeout] = set()
         self._fault: str | None = None
         self._watched = False
+        self._asked = False
 
     @property
     def fault(self) -> str | None:
@@ -164,12 +172,15 @@ class VllmEngine:
     async def aclose(self) -> None:
         """Close this event loop's connections."""
         await self._client.aclose()
+        if self._asked:  # else there is none, and loading what would close it takes seconds
+            await self._answers.aclose()
 
     async def _answer(
         self, call: Call, ask: Callable[[Call], AsyncGenerator[Delta, None]]
     ) -> AsyncGenerator[Delta, None]:
         for last in (False, True):
             begun = False
+            self._asked = True
             try:
                 async with self._prepared(call) as sent, aclosing(ask(sent)) as deltas:
                     while (delta := await self._next(deltas, sent.adapter)) is not None:
@@ -219,7 +230,8 @@ class VllmEngine:
 
     async def _look(self) -> None:
         """One look; two in a row without an answer end what waits."""
-        if await self._client.healthy(SILENCE) or await self._client.healthy(SILENCE):
+        patience = self._silence
+        if await self._client.healthy(patience) or await self._client.healthy(patience):
             came_back, self._fault = self._fault is not None, None
             try:
                 await self._restore(came_back)
@@ -262,13 +274,16 @@ class VllmEngine:
         except InvalidVersion:
             mixes = True
         await self.adapters.reconcile()
-        slots = await self._client.slots() or SLOTS
-        self._null = None
-        if mixes:
-            self._null = self._ours.null()
-            slots = max(1, slots - 1)
+        self._null = self._ours.null() if mixes else None
+        await self._count_slots()
+        if self._null is not None:
             await self.adapters.pin(self._null.version)
-        self.admission.slots = slots
+
+    async def _count_slots(self) -> None:
+        """A server says how many it has once it has computed an adapter, not before."""
+        self._slots = await self._client.slots()
+        slots = self._slots or SLOTS
+        self.admission.slots = slots if self._null is None else max(1, slots - 1)
 
     def _found(self, version: str) -> AdapterRef:
         if self._null is not None and version == self._null.version:
@@ -278,6 +293,8 @@ class VllmEngine:
     async def _proven(self, version: str) -> None:
         if self._null is None or version != self._null.version:
             await self._ours.prove(version)
+        if self._slots is None:
+            await self._count_slots()
 
 
 class _NotThereError(Exception):
