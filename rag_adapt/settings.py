@@ -17,6 +17,8 @@ from pydantic_settings import (
 from rag_adapt.core.errors import SettingsError
 
 EngineName = Literal["embedded", "vllm", "remote", "scripted"]
+OWN_WEIGHTS = ("embedded", "vllm")
+"""Engines that compute with weights of ours: adapters can be trained for them."""
 Device = Literal["auto", "cpu", "cuda"]
 SearchMode = Literal["dense", "lexical", "fused"]
 SETTINGS_FILE = "rag-adapt.toml"

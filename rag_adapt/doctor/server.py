@@ -1,4 +1,4 @@
-"""Checks of a model server (`--engine remote`): does it answer, what serves it, can it do LoRA.
+"""Checks of a model server: does it answer, what serves it, can it do LoRA.
 
 It asks by GET alone and changes nothing there.
 """
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from rag_adapt.core.errors import SettingsError
 from rag_adapt.doctor.finding import Observation, Patient, fault, ok, warning
 from rag_adapt.doctor.packages import DEFECTS, is_within
+from rag_adapt.engines.vllm_server import VllmServer
 from rag_adapt.settings import Settings
+from rag_adapt.wiring_engines import vllm_address
 
 if TYPE_CHECKING:
     import httpx
 
 PATIENCE: Final = 3.0
 """Seconds for each question."""
-START: Final = (
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True vllm serve FOLDER --served-model-name base "
-    "--host 127.0.0.1 --port 8001 --enable-lora --max-loras 4 --max-lora-rank 16"
-)
+START: Final = "rag-adapt vllm --start"
 LORA_METRIC: Final = "vllm:lora_requests_info"
 """Exposed by vLLM only where it was started with `--enable-lora`."""
 SLOTS: Final = re.compile(LORA_METRIC + r'\{[^}]*max_lora="(\d+)"')
@@ -40,19 +40,33 @@ class _Served:
 def server(patient: Patient) -> Iterator[Observation]:
     """Whether the server of `api_base` answers and serves the model; and, if vLLM, its LoRA."""
     settings = patient.settings
-    if settings.engine != "remote":
+    if settings.engine == "vllm":
+        yield from _ours(settings)
+    elif settings.engine != "remote":
         yield ok(f"engine {settings.engine!r} asks no server")
-        return
-    if settings.api_base is None:
+    elif settings.api_base is None:
         yield ok(f"{settings.model!r} is a provider's; it is not asked here, for that costs money")
+    else:
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        yield from _asked(settings.api_base.rstrip("/"), key, settings.model)
+
+
+def _ours(settings: Settings) -> Iterator[Observation]:
+    """The vLLM server whose adapters we own."""
+    if (away := VllmServer(settings.home).away()) is not None:
+        yield warning(f"vLLM is down on purpose: {away}", remedy="Wait: it is started again.")
         return
-    yield from _asked(settings, settings.api_base.rstrip("/"))
+    try:
+        address = vllm_address(settings)
+    except SettingsError as error:
+        yield fault(error.fact, remedy=START)
+        return
+    yield from _asked(address.api_base.rstrip("/"), address.api_key, settings.vllm_served)
 
 
-def _asked(settings: Settings, base: str) -> Iterator[Observation]:
+def _asked(base: str, key: str | None, model: str) -> Iterator[Observation]:
     import httpx
 
-    key = settings.api_key.get_secret_value() if settings.api_key else None
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     shown = _without_credentials(base)
     with httpx.Client(headers=headers, timeout=PATIENCE, trust_env=False) as client:
@@ -69,7 +83,7 @@ def _asked(settings: Settings, base: str) -> Iterator[Observation]:
         if isinstance(served, Observation):
             yield served
             return
-        yield _model(settings.model, served, shown)
+        yield _model(model, served, shown)
         if "vllm" in served.owners:
             yield from _vllm(client, _root(base))
         else:

@@ -14,7 +14,7 @@ from rag_adapt.doctor.finding import Observation, Patient, fault, ok
 from rag_adapt.models.files import Kind, file_hash, weight_files, weights_hash
 from rag_adapt.models.packages import DEFAULTS, Carried, carried_file
 from rag_adapt.models.resolve import DEFAULT, Place, places
-from rag_adapt.settings import Settings
+from rag_adapt.settings import OWN_WEIGHTS, Settings
 
 HASHING: Final = "hashing"
 """The embedder that needs no weights."""
@@ -25,7 +25,7 @@ QUICKLY_HASHED: Final = 2_000_000_000
 def language_model(patient: Patient) -> Iterator[Observation]:
     """The language model's weights and chat template."""
     settings = patient.settings
-    if settings.engine != "embedded":
+    if settings.engine not in OWN_WEIGHTS:
         yield ok(f"engine {settings.engine!r} needs no language model here")
         return
     yield from _model(settings.model, "language", settings.home)
@@ -42,7 +42,7 @@ def embedder(patient: Patient) -> Iterator[Observation]:
 
 def current_weights(settings: Settings) -> str | None:
     """Hash of the weights that adapters must fit; None where they are unknown or elsewhere."""
-    if settings.engine != "embedded":
+    if settings.engine not in OWN_WEIGHTS:
         return None
     with suppress(ModelNotFoundError):
         place = _found(settings.model, "language", settings.home)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,36 @@ def test_engines_that_ask_no_server_need_none() -> None:
     assert only(server.server, patient(engine="scripted")).state == "ok"
 
 
+def test_a_vllm_of_ours_is_asked_by_the_name_that_it_serves() -> None:
+    with serving(VLLM, KEY) as base:
+        said = seen(server.server, patient(engine="vllm", api_base=base, api_key=KEY))
+    assert states(said) == ["ok", "ok", "ok"]
+
+
+def test_without_a_known_vllm_it_says_how_to_start_one(tmp_path: Path) -> None:
+    said = only(server.server, patient(engine="vllm", home=tmp_path))
+    assert said.state == "fault"
+    assert said.remedy == "rag-adapt vllm --start"
+
+
+def test_a_vllm_that_makes_room_for_a_training_is_no_fault(tmp_path: Path) -> None:
+    plan = {"python": "python3", "model": "m", "port": 1, "gpu": True, "slots": 4}
+    record = {
+        "pid": 1,
+        "created": 0.0,
+        "api_base": "http://127.0.0.1:1/v1",
+        "api_key": "k",
+        "log": "log",
+        "plan": {**plan, "max_rank": 8, "context": 64},
+        "away": "a training has the GPU",
+    }
+    (tmp_path / "vllm").mkdir()
+    (tmp_path / "vllm" / "server.json").write_text(json.dumps(record))
+    said = only(server.server, patient(engine="vllm", home=tmp_path))
+    assert said.state == "warning"
+    assert "a training has the GPU" in said.what
+
+
 def test_a_provider_is_not_asked_for_that_costs_money() -> None:
     said = only(server.server, patient(engine="remote", model="openai/gpt-x"))
     assert said.state == "ok"
@@ -98,7 +129,7 @@ def test_a_server_that_is_not_there_is_named_with_how_to_start_it() -> None:
     said = only(server.server, patient(engine="remote", model="hosted_vllm/base", api_base=base))
     assert said.state == "fault"
     assert base in said.what
-    assert "vllm serve" in said.remedy
+    assert "rag-adapt vllm --start" in said.remedy
     assert "RAG_ADAPT_API_BASE" in said.remedy
 
 
