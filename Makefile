@@ -7,13 +7,15 @@ VLLM_VENV := .venv-vllm
 TORCH := 2.13.0
 # `make bench TORCH_BUILD=cuda` takes the GPU build; by default, where no NVIDIA driver is, the CPU one.
 TORCH_BUILD ?= $(if $(shell command -v nvidia-smi 2>/dev/null),cuda,cpu)
+# `make soak MINUTES=10` besieges the service for a shorter time.
+MINUTES ?= 60
 SMALL := --items 16 --examples 24 --top-k 2 --tune 8 --latency-items 2 --no-guard --no-probe
 ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ANONYMIZED_TELEMETRY := False
 
-.PHONY: help install bench bench-full serve test test-vllm check clean
+.PHONY: help install bench bench-full serve test test-vllm soak check clean
 
 help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
@@ -21,6 +23,7 @@ help:
 	@echo "make serve       answer on http://127.0.0.1:8000/v1, as OpenAI's clients expect"
 	@echo "make test        all checks and tests"
 	@echo "make test-vllm   adapters on a real vLLM, on the processor; own environment, up to 25 minutes"
+	@echo "make soak        a siege of the service: thousands of generated requests, leavers, floods, kills"
 	@echo "make check       formatting, lint, types, layers, the shape of the house"
 
 install: $(VENV)/.installed
@@ -71,6 +74,9 @@ $(VLLM_VENV)/.installed: tests/vllm/requirements.txt
 
 test-vllm: install $(VLLM_VENV)/.installed
 	RAG_ADAPT_VLLM_PYTHON=$(VLLM_VENV)/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8
+
+soak: install
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) .rag-adapt .mypy_cache .ruff_cache .pytest_cache

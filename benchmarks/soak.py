@@ -182,23 +182,18 @@ def _settled(service: Running, model: str) -> Held:
 def floods(siege: Siege) -> None:
     """Floods and long bodies are refused, while a client with a key is served soon."""
     with serving("--engine", "scripted") as service:
-        home = ["--home", str(service.home)]
-        made = subprocess.run(
-            [sys.executable, "-m", "rag_adapt", *home, "keys", "create", "good", "--scope", "chat"],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-        token = next(word for word in made.stdout.split() if word.startswith("ra_"))
+        good, bad = _key(service, "good"), f"Authorization: Bearer {_key(service, 'bad')}"
         over, got = threading.Event(), Counter[str]()
-        floods = (_without_key, _with_wrong_key, _announced, _in_chunks)
+        heads = ((), (bad,), (f"Authorization: Bearer ra_0123456789ab_{'a' * 43}",))
         threads = [
-            threading.Thread(target=_flood, args=(one, service.port, over, got)) for one in floods
+            threading.Thread(target=_flood, args=(one, service.port, head, over, got))
+            for head in heads
+            for one in (_long, _announced, _in_chunks)
         ]
         before = service.held()
         for thread in threads:
             thread.start()
-        asked = _good_client(siege, service, token, until=siege.end(0.1))
+        asked = _good_client(siege, service, good, until=siege.end(0.1))
         over.set()
         for thread in threads:
             thread.join()
@@ -207,6 +202,18 @@ def floods(siege: Siege) -> None:
         grown = service.held().memory - before.memory
         siege.check(grown < 2 * GROWTH, f"floods took {grown >> 20} MB")
         siege.did(f"a good client was served {asked} times beside {dict(got)}")
+
+
+def _key(service: Running, name: str) -> str:
+    """A new key with the scope chat."""
+    home = ["--home", str(service.home)]
+    made = subprocess.run(
+        [sys.executable, "-m", "rag_adapt", *home, "keys", "create", name, "--scope", "chat"],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return next(word for word in made.stdout.split() if word.startswith("ra_"))
 
 
 def _good_client(siege: Siege, service: Running, token: str, *, until: float) -> int:
@@ -226,30 +233,34 @@ def _good_client(siege: Siege, service: Running, token: str, *, until: float) ->
     return asked
 
 
-def _flood(one: Callable[[int], str], port: int, over: threading.Event, got: Counter[str]) -> None:
+Flood = Callable[[int, Sequence[str]], str]
+"""Sends one bad request to a port with some headers; the status of the answer."""
+
+
+def _flood(
+    one: Flood, port: int, headers: Sequence[str], over: threading.Event, got: Counter[str]
+) -> None:
     while not over.is_set():
         try:
-            got[one(port)] += 1
+            got[one(port, headers)] += 1
         except OSError:
             got["closed"] += 1
 
 
-def _without_key(port: int) -> str:
-    return _first_status(port, _head(port, "Content-Length: 100000") + b"x" * 100_000)
+def _long(port: int, headers: Sequence[str]) -> str:
+    """As much as is allowed, and no JSON."""
+    head = _head(port, *headers, "Content-Length: 1000000")
+    return _first_status(port, head, b"x" * 100_000, 10)
 
 
-def _with_wrong_key(port: int) -> str:
-    key = f"Authorization: Bearer ra_0123456789ab_{'a' * 43}"
-    return _first_status(port, _head(port, key, "Content-Length: 2") + b"{}")
+def _announced(port: int, headers: Sequence[str]) -> str:
+    return _first_status(port, _head(port, *headers, f"Content-Length: {HUGE}"))
 
 
-def _announced(port: int) -> str:
-    return _first_status(port, _head(port, f"Content-Length: {HUGE}"))
-
-
-def _in_chunks(port: int) -> str:
+def _in_chunks(port: int, headers: Sequence[str]) -> str:
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    return _first_status(port, _head(port, "Transfer-Encoding: chunked"), chunk, HUGE // 0x10000)
+    head = _head(port, *headers, "Transfer-Encoding: chunked")
+    return _first_status(port, head, chunk, HUGE // 0x10000)
 
 
 def _first_status(port: int, sent: bytes, more: bytes = b"", times: int = 0) -> str:
