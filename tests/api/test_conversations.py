@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
@@ -29,6 +31,7 @@ from rag_adapt.schemas.conversations import (
 )
 from rag_adapt.serving.conversation import Bounds
 from rag_adapt.serving.conversations import ConversationBook
+from rag_adapt.serving.process import Process
 from rag_adapt.serving.service import Service
 from tests.api.parts import ADDRESS, app_of, listening
 from tests.api.test_comparisons import named_events
@@ -505,6 +508,23 @@ def test_what_a_service_left_behind_is_interrupted_and_keeps_its_text() -> None:
         events = read(client, path, found)
         assert [name for name, _ in events] == ["delta", "generation", "done"]
         answered(client, path, "on")
+
+
+def test_a_reader_of_what_another_process_writes_is_told_when_it_goes() -> None:
+    parent = psutil.Process(os.getppid())
+    other = ConversationBook(HOME, process=Process(pid=parent.pid, born=parent.create_time()))
+    with far_client(service()) as client, ThreadPoolExecutor(1) as pool:
+        path = begun(client)
+        placed = asyncio.run(other.ask("local", path.rpartition("/")[2], "go", {}))
+        other.close()
+        (one,) = shown(client, path).turns[0].generations
+        assert (one.id, one.state) == (placed.turn.generations[0].id, "queued")
+        reader = pool.submit(read, client, path, one)
+        time.sleep(0.3)
+        client.delete(path)
+        *_, last = reader.result()
+    assert last[0] == "failure"
+    assert (last[1]["status"], last[1]["code"]) == (404, "conversation-not-found")
 
 
 def test_generated_requests_about_a_conversation_that_is_there_find_no_fault() -> None:
