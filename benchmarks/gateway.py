@@ -39,13 +39,31 @@ class Door:
     name: str
     url: str
     model: str
+    process: int
+    """Of the server."""
     seconds: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    """Seconds of computing, by the server and its children, for all that was asked."""
     failed: int = 0
 
     def at(self, share: float) -> float:
         """Milliseconds below which this share of the requests lies."""
         ordered = sorted(self.seconds)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    @property
+    def each(self) -> float:
+        """Milliseconds of computing per request: steadier than the clock on a shared machine."""
+        return 1000 * self.cpu / max(1, len(self.seconds) + self.failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A server as a process."""
+
+    base: str
+    """Where it answers."""
+    process: int
 
 
 def stub() -> Any:
@@ -89,7 +107,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, *, ready: str, **more: str) -> Iterator[str]:
+def running(command: Sequence[str], port: int, *, ready: str, **more: str) -> Iterator[Started]:
     """A server as a process of its own, until the block ends."""
     base, end = f"http://127.0.0.1:{port}", time.monotonic() + START
     with tempfile.TemporaryFile() as log:
@@ -100,7 +118,7 @@ def running(command: Sequence[str], port: int, *, ready: str, **more: str) -> It
                     log.seek(0)
                     raise SystemExit(log.read()[-2000:].decode(errors="replace"))
                 time.sleep(0.2)
-            yield base
+            yield Started(base=base, process=process.pid)
         finally:
             process.terminate()
             process.wait(30)
@@ -127,31 +145,32 @@ def proxy_python() -> str:
 def doors(stack: ExitStack, home: Path, *, proxy: bool) -> list[Door]:
     """Start everything that is to be compared."""
     at = free_port()
-    server = f"uvicorn.run(gateway.stub(), port={at}, log_level='error')"
-    start = f"import uvicorn; from benchmarks import gateway; {server}"
+    served = f"uvicorn.run(gateway.stub(), port={at}, log_level='error')"
+    start = f"import uvicorn; from benchmarks import gateway; {served}"
     origin = stack.enter_context(running([sys.executable, "-c", start], at, ready="/openapi.json"))
-    found = [Door(name="the server itself", url=origin, model=STUB)]
+    found = [Door(name="the server itself", url=origin.base, model=STUB, process=origin.process)]
     ours = [sys.executable, "-m", "rag_adapt", "--home", str(home), "serve"]
-    port = free_port()
-    remote = ["--engine", "remote", "--model", f"hosted_vllm/{STUB}", "--api-base", f"{origin}/v1"]
-    command = [*ours, *remote, "--port", str(port)]
-    base = stack.enter_context(running(command, port, ready="/readyz", **_quiet()))
-    found.append(_ours("rag-adapt in front of it", base))
-    port = free_port()
-    command = [*ours, "--engine", "scripted", "--port", str(port)]
-    base = stack.enter_context(running(command, port, ready="/readyz", **_quiet()))
-    found.append(_ours("rag-adapt alone (scripted)", base))
+    remote = ["--engine", "remote", "--model", f"hosted_vllm/{STUB}"]
+    behind = [*remote, "--api-base", f"{origin.base}/v1"]
+    for name, engine in (
+        ("rag-adapt in front of it", behind),
+        ("rag-adapt alone (scripted)", ["--engine", "scripted"]),
+    ):
+        port = free_port()
+        command = [*ours, *engine, "--port", str(port)]
+        server = stack.enter_context(running(command, port, ready="/readyz", **_quiet()))
+        found.append(_ours(name, server))
     if proxy:
-        found.append(_proxy(stack, home, origin))
+        found.append(_proxy(stack, home, origin.base))
     return found
 
 
-def _ours(name: str, base: str) -> Door:
+def _ours(name: str, server: Started) -> Door:
     """Asked for the engine's own model: the first that it lists."""
     import httpx
 
-    listed = httpx.get(f"{base}/v1/models").json()["data"]
-    return Door(name=name, url=base, model=listed[0]["id"])
+    listed = httpx.get(f"{server.base}/v1/models").json()["data"]
+    return Door(name=name, url=server.base, model=listed[0]["id"], process=server.process)
 
 
 def _quiet() -> dict[str, str]:
@@ -175,8 +194,9 @@ def _proxy(stack: ExitStack, home: Path, origin: str) -> Door:
         # only this machine can reach it, and it holds no secret
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }
-    base = stack.enter_context(running(command, port, ready="/health/liveliness", **local))
-    return Door(name="LiteLLM's proxy in front of it", url=base, model=STUB)
+    server = stack.enter_context(running(command, port, ready="/health/liveliness", **local))
+    name = "LiteLLM's proxy in front of it"
+    return Door(name=name, url=server.base, model=STUB, process=server.process)
 
 
 async def ask(doors: Sequence[Door], *, rate: float, seconds: float, rounds: int) -> None:
@@ -189,36 +209,57 @@ async def ask(doors: Sequence[Door], *, rate: float, seconds: float, rounds: int
                 await _one(client, door, count=False)
         for _ in range(rounds):
             for door in doors:
-                begin, tasks = time.perf_counter(), []
-                for number in range(int(rate * seconds)):
-                    await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
-                    tasks.append(asyncio.create_task(_one(client, door, count=True)))
-                await asyncio.gather(*tasks)
+                before = _computed(door.process)
+                await _turn(client, door, rate=rate, seconds=seconds)
+                door.cpu += _computed(door.process) - before
+
+
+async def _turn(client: Any, door: Door, *, rate: float, seconds: float) -> None:
+    begin, tasks = time.perf_counter(), []
+    for number in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, begin + number / rate - time.perf_counter()))
+        tasks.append(asyncio.create_task(_one(client, door, count=True)))
+    await asyncio.gather(*tasks)
+
+
+def _computed(process: int) -> float:
+    """Seconds of computing so far, children included."""
+    import psutil
+
+    parent = psutil.Process(process)
+    times = [one.cpu_times() for one in (parent, *parent.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 async def _one(client: Any, door: Door, *, count: bool) -> None:
     body = {"model": door.model, "messages": [{"role": "user", "content": "How bright is it?"}]}
+    import httpx
+
     start = time.perf_counter()
-    answer = await client.post(f"{door.url}/v1/chat/completions", json=body)
-    if not count:
+    try:
+        answer = await client.post(f"{door.url}/v1/chat/completions", json=body)
         answer.raise_for_status()
-    elif answer.status_code == 200:
-        door.seconds.append(time.perf_counter() - start)
-    else:
+    except httpx.HTTPError:
+        if not count:
+            raise
         door.failed += 1
+        return
+    if count:
+        door.seconds.append(time.perf_counter() - start)
 
 
 def report(found: Sequence[Door]) -> None:
     """Milliseconds of every door, and what it adds to the server itself."""
     origin = found[0]
-    print(f"{'':<32}{'p50':>8}{'p99':>8}{'adds p50':>10}{'adds p99':>10}  ms, answers, failed")
+    heads = f"{'p50':>8}{'p99':>8}{'adds p50':>10}{'adds p99':>10}{'CPU':>8}"
+    print(f"{'':<32}{heads}  ms, answers, failed")
     for door in found:
         p50, p99 = door.at(0.5), door.at(0.99)
         adds = (
             "" if door is origin else f"{p50 - origin.at(0.5):10.1f}{p99 - origin.at(0.99):10.1f}"
         )
         counts = f"{len(door.seconds)}, {door.failed}"
-        print(f"{door.name:<32}{p50:8.1f}{p99:8.1f}{adds:>20}  {counts}")
+        print(f"{door.name:<32}{p50:8.1f}{p99:8.1f}{adds:>20}{door.each:8.1f}  {counts}")
     by_name = {door.name: door for door in found}
     proxy = by_name.get("LiteLLM's proxy in front of it")
     if proxy is not None:
