@@ -94,7 +94,8 @@ class VllmEngine:
         self.adapters = Lifecycle(_Held(client, ours), self._found, self._proven, limit=limit)
         """What the server ought to hold."""
         self._answers = answers
-        self._client = client
+        self.client = client
+        """Asks the server for everything else."""
         self._ours = ours
         self._busy = busy
         self._beat, self._silence = beat, silence
@@ -171,7 +172,7 @@ class VllmEngine:
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
-        await self._client.aclose()
+        await self.client.aclose()
         if self._asked:  # else there is none, and loading what would close it takes seconds
             await self._answers.aclose()
 
@@ -231,7 +232,7 @@ class VllmEngine:
     async def _look(self) -> None:
         """One look; two in a row without an answer end what waits."""
         patience = self._silence
-        if await self._client.healthy(patience) or await self._client.healthy(patience):
+        if await self.client.healthy(patience) or await self.client.healthy(patience):
             came_back, self._fault = self._fault is not None, None
             try:
                 await self._restore(came_back)
@@ -268,7 +269,7 @@ class VllmEngine:
     async def _learn(self) -> None:
         from packaging.version import InvalidVersion, Version
 
-        release = await self._client.version()
+        release = await self.client.version()
         try:
             mixes = Version(release) < Version(BASE_MIXED_FIXED)
         except InvalidVersion:
@@ -281,7 +282,7 @@ class VllmEngine:
 
     async def _count_slots(self) -> None:
         """A server says how many it has once it has computed an adapter, not before."""
-        self._slots = await self._client.slots()
+        self._slots = await self.client.slots()
         slots = self._slots or SLOTS
         self.admission.slots = slots if self._null is None else max(1, slots - 1)
 

@@ -9,7 +9,6 @@ import os
 import secrets
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from rag_adapt.core.errors import EngineError, MissingPackageError, SettingsError, UserError
 from rag_adapt.core.protocols import Progress
+from rag_adapt.engines.processes import began, end, find, spawn
 
 if TYPE_CHECKING:
     import psutil
@@ -51,8 +51,8 @@ RESOLVERS: Final = (
     "VLLM_LORA_RESOLVER_HF_REPO_LIST",
 )
 """Variables that let a request's `model` name a folder; never handed on."""
-
-
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks the server itself, whatever proxy the environment names."""
 MAX_RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` takes."""
 
@@ -151,10 +151,20 @@ class VllmServer:
 
     Args:
         home: The home folder; the record and the log lie in `home/vllm/`.
+        drain_seconds: For how long `paused` waits for answers under way.
+        stop_seconds: For how long a process that was asked to end may take.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        drain_seconds: float = DRAIN_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self.folder = home / "vllm"
+        self._drain_seconds = drain_seconds
+        self._stop_seconds = stop_seconds
 
     @property
     def log(self) -> Path:
@@ -193,24 +203,19 @@ class VllmServer:
             return there
         _require_port(plan.port)
         _require_vllm(plan.python)
+        before = self.record()
+        # Who already asks this server goes on with the key that it had.
+        key = secrets.token_hex(24) if before is None else before.api_key
         self.folder.mkdir(parents=True, exist_ok=True)
-        key = secrets.token_hex(24)
-        with self.log.open("wb") as log:
-            child = subprocess.Popen(
-                plan.argv(),
-                env=_environment(plan, key),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        child = spawn(plan.argv(), env=_environment(plan, key), log=self.log)
         running = Running(
             pid=child.pid,
-            created=_created(child.pid),
+            created=began(child.pid),
             api_base=f"http://{HOST}:{plan.port}/v1",
             api_key=key,
             log=str(self.log),
             plan=plan,
+            away=None if before is None else before.away,
         )
         self._write(running)
         try:
@@ -218,17 +223,17 @@ class VllmServer:
         except BaseException:
             self.stop()
             raise
-        return running
+        self._back()
+        return replace(running, away=None)
 
     def stop(self) -> bool:
         """End it, first asking, then not; whether there was one."""
         record = self.record()
         process = None if record is None else _process(record)
         (self.folder / RECORD).unlink(missing_ok=True)
-        if process is None:
-            return False
-        _end(process)
-        return True
+        if process is not None:
+            end(process, seconds=self._stop_seconds)
+        return process is not None
 
     @contextmanager
     def paused(self, why: str, progress: Progress) -> Iterator[None]:
@@ -243,17 +248,23 @@ class VllmServer:
         self._write(replace(record, away=why))
         try:
             self._drain(record, progress)
-            process = _process(record)
-            if process is not None:
-                _end(process)
+            if (process := _process(record)) is not None:
+                end(process, seconds=self._stop_seconds)
             yield
         finally:
-            self._write(record)
-            self.start(record.plan, progress)
+            try:
+                self.start(record.plan, progress)
+            finally:
+                self._back()
+
+    def _back(self) -> None:
+        """It is no longer away on purpose."""
+        if (record := self.record()) is not None and record.away is not None:
+            self._write(replace(record, away=None))
 
     def _drain(self, record: Running, progress: Progress) -> None:
-        """Wait until no request is worked on, at most `DRAIN_SECONDS`."""
-        until = time.monotonic() + DRAIN_SECONDS
+        """Wait until no request is worked on, or for as long as it may take."""
+        until = time.monotonic() + self._drain_seconds
         while (busy := in_flight(record)) and time.monotonic() < until:
             progress.update("vLLM: drain", 0, busy, "answers under way")
             time.sleep(0.5)
@@ -284,6 +295,7 @@ class VllmServer:
         """The record holds the key: nobody else may read it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         fresh = self.folder / f"{RECORD}.new"
+        fresh.unlink(missing_ok=True)
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(asdict(running), indent=2) + "\n", encoding="utf-8")
         fresh.replace(self.folder / RECORD)
@@ -292,7 +304,7 @@ class VllmServer:
 def healthy(api_base: str, *, seconds: float = 2.0) -> bool:
     """Whether a server at this address says that it can work."""
     try:
-        with urllib.request.urlopen(f"{_root(api_base)}/health", timeout=seconds) as reply:
+        with _DIRECT.open(f"{_root(api_base)}/health", timeout=seconds) as reply:
             return bool(reply.status == 200)
     except (OSError, ValueError):
         return False
@@ -317,7 +329,7 @@ def in_flight(running: Running) -> int:
 
 def _text(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with _DIRECT.open(url, timeout=5) as reply:
             return str(reply.read().decode())
     except (OSError, ValueError):
         return None
@@ -360,34 +372,9 @@ def _require_vllm(python: str) -> None:
         )
 
 
-def _created(pid: int) -> float:
-    import psutil
-
-    return float(psutil.Process(pid).create_time())
-
-
 def _process(record: Running) -> "psutil.Process | None":
     """The process of a record, if it is still that one."""
-    import psutil
-
-    try:
-        process = psutil.Process(record.pid)
-        same = abs(process.create_time() - record.created) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
-        return None
-
-
-def _end(process: "psutil.Process") -> None:
-    """End a process and those it started."""
-    import psutil
-
-    family = [process, *process.children(recursive=True)]
-    process.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(family, timeout=STOP_SECONDS)
-    for one in left:
-        one.kill()
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    return find(record.pid, record.created)
 
 
 def _last_words(log: Path) -> str:

@@ -6,12 +6,13 @@ They are left out where RAG_ADAPT_VLLM_PYTHON does not name the Python of an env
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from rag_adapt.adapters.plan import Base, plan_for
 from rag_adapt.adapters.store import AdapterStore
-from rag_adapt.adapters.train import train
+from rag_adapt.bench.trainer import Trainer
 from rag_adapt.core.protocols import Silent
 from rag_adapt.engines.vllm_server import VllmServer
 from rag_adapt.engines.vllm_server import plan_for as server_plan
@@ -23,6 +24,7 @@ from tests.vllm.scene import Ground
 
 PYTHON = os.environ.get("RAG_ADAPT_VLLM_PYTHON")
 collect_ignore_glob = [] if PYTHON else ["test_*.py"]
+KEPT_HOME = os.environ.get("RAG_ADAPT_VLLM_TEST_HOME")
 SKILLS = ("orders", "past-tense", "manual")
 SLOTS = 3
 """One of them is kept for the base model, so two adapters are computed at once."""
@@ -30,8 +32,8 @@ SLOTS = 3
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home of its own, and the vLLM engine."""
-    home = tmp_path_factory.mktemp("vllm-home")
+    """A home of its own, and the vLLM engine; a home that is kept saves training again."""
+    home = Path(KEPT_HOME) if KEPT_HOME else tmp_path_factory.mktemp("vllm-home")
     return Settings(
         home=home,
         indexes=home / "indexes",
@@ -47,12 +49,12 @@ def versions(settings: Settings) -> tuple[str, ...]:
     """Four adapters trained here, one of a skill twice with different seeds."""
     files = language_files(settings)
     base = Base.of(files, device="cpu", deterministic=False, four_bit=False)
-    chat, store = ChatFormat.load(files.path, name=files.name), AdapterStore(settings.home)
-    found = []
+    template = ChatFormat.load(files.path, name=files.name).template_hash
+    trainer, found = Trainer(files, base, template, AdapterStore(settings.home)), []
     for name, seed in [*((name, 0) for name in SKILLS), (SKILLS[0], 1)]:
         skill = find_skill(name, settings.home)
         plan = plan_for(skill, skill.training_items[:16], name=f"{name}-{seed}", seed=seed)
-        found.append(train(plan, base=base, chat=chat, store=store, progress=Silent()).version)
+        found.append(trainer.trained(plan, Silent()).version)
     return tuple(found)
 
 
@@ -82,7 +84,7 @@ def server(settings: Settings) -> Iterator[VllmServer]:
 @pytest.fixture
 def ground(settings: Settings, versions: tuple[str, ...], server: VllmServer) -> Iterator[Ground]:
     """Settings, adapters and a running server, with what a test asks of them."""
-    if not server.running():  # an earlier test ended it
+    if not server.running():  # a test that failed left it dead
         record = server.record()
         assert record is not None
         server.start(record.plan, Silent())
