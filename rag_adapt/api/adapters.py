@@ -21,6 +21,7 @@ from rag_adapt.api.desk import (
     desk_of,
     shown,
 )
+from rag_adapt.api.holding import release
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import check_skills, options, own_flags
 from rag_adapt.core.errors import AdapterError
@@ -131,7 +132,7 @@ async def train(
 )
 async def adapter(request: Request, version: Version) -> Card:
     """Its card: what it was trained on, how, what that cost, and how well it did on dev."""
-    return await asyncio.to_thread(lambda: _found(request, version).card(version))
+    return await asyncio.to_thread(lambda: found(request, version).card(version))
 
 
 @router.post(
@@ -151,7 +152,7 @@ async def prove(
     The job fails where it is not. Routes prove their adapter by themselves before their first
     answer; this does so afresh.
     """
-    await asyncio.to_thread(_found, request, version)
+    await asyncio.to_thread(found, request, version)
     flags = own_flags(desk_of(request).settings, ("model",))
     argv = ["adapters", "prove", "--json", *flags, "--", version]
     return await accept(request, response, argv, idempotency_key)
@@ -167,7 +168,7 @@ async def prove(
 )
 async def set_current(request: Request, version: Version) -> Pointer:
     """From now on its name means this version; requests under way end with what they began."""
-    await asyncio.to_thread(lambda: _found(request, version).set_current(version))
+    await asyncio.to_thread(lambda: found(request, version).set_current(version))
     return Pointer(name=version.partition("@")[0], current=version)
 
 
@@ -185,8 +186,11 @@ async def delete(
     current: Annotated[bool, Query(examples=[False])] = False,
 ) -> Removed:
     """Delete its files. Refused while it is current, unless `current=true`, and while a job runs
-    that may be reading it."""
-    await asyncio.to_thread(_remove, request, version, current)
+    that may be reading it. Requests that use it are waited for, and the engine lets it go first.
+    """
+    store = await asyncio.to_thread(_removable, request, version, current)
+    await release(request, version)
+    await asyncio.to_thread(store.remove, version)
     return Removed(version=version)
 
 
@@ -231,7 +235,7 @@ def check_own_weights(settings: Settings) -> None:
         )
 
 
-def _found(request: Request, version: str) -> AdapterStore:
+def found(request: Request, version: str) -> AdapterStore:
     """The store, if it holds this version.
 
     Raises:
@@ -248,8 +252,13 @@ def _found(request: Request, version: str) -> AdapterStore:
     return store
 
 
-def _remove(request: Request, version: str, current: bool) -> None:
-    store = _found(request, version)
+def _removable(request: Request, version: str, current: bool) -> AdapterStore:
+    """The store, if this version may be deleted.
+
+    Raises:
+        ApiProblem: there is none, or it is in use.
+    """
+    store = found(request, version)
     if store.current(version.partition("@")[0]) == version and not current:
         raise _in_use(
             f"adapter {version!r} is current: routes answer with it",
@@ -262,7 +271,7 @@ def _remove(request: Request, version: str, current: bool) -> None:
             hint="Wait until it has ended, or cancel it: POST /v1/jobs/ID/cancel.",
             retryable=True,
         )
-    store.remove(version)
+    return store
 
 
 def _readers(desk: Desk) -> Sequence[Job]:

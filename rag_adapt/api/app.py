@@ -26,6 +26,7 @@ from rag_adapt.api import (
     generations,
     jobs,
     problems,
+    residence,
     runs,
     security,
     skills,
@@ -60,7 +61,7 @@ TAGS: Final = [
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
     {"name": "feedback", "description": "Votes and better answers: give, decide, export."},
 ]
-LONG_WORK: Final = (jobs, runs, adapters, adapter_uploads, skills, collections, system)
+LONG_WORK: Final = (jobs, runs, adapter_uploads, residence, adapters, skills, collections, system)
 """What needs a desk: for long work, or for its settings."""
 
 

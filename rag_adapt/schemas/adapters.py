@@ -65,3 +65,19 @@ class Removed(Wire):
     """What is gone."""
 
     version: str
+
+
+class ResidentAdapter(Wire):
+    """One adapter that the engine holds, proven."""
+
+    version: str
+    uses: int
+    """Requests that it answers at this moment."""
+    pinned: bool
+    """Whether it stays however long nobody asks for it."""
+
+
+class ResidentList(Wire):
+    """`GET /v1/adapters/resident`: the least recently used first."""
+
+    data: list[ResidentAdapter]

@@ -1,0 +1,58 @@
+"""The adapters that the service's engine holds, for endpoints that load them and let them go.
+
+It does not know any endpoint, nor which engine it is.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from fastapi import Request
+
+from rag_adapt.api.problems import ApiProblem
+from rag_adapt.engines.lifecycle import Lifecycle
+from rag_adapt.serving.service import Service
+
+
+@runtime_checkable
+class Holder(Protocol):
+    """What has a lifecycle of adapters behind it."""
+
+    async def lifecycle(self) -> Lifecycle:
+        """Its adapters; the engine is started first."""
+        ...
+
+
+def service_of(request: Request) -> Service:
+    """The service of this application."""
+    service = request.app.state.service
+    assert isinstance(service, Service)  # no application is without one
+    return service
+
+
+async def lifecycle_of(request: Request) -> Lifecycle:
+    """The engine's adapters.
+
+    Raises:
+        ApiProblem: the engine holds none.
+    """
+    found = await _found(request)
+    if found is None:
+        raise ApiProblem(
+            status=409,
+            code="no-residents",
+            detail="this engine holds no adapters",
+            hint="Serve with `rag-adapt serve --engine embedded`, or in front of a vLLM.",
+        )
+    return found
+
+
+async def release(request: Request, version: str) -> None:
+    """Before an adapter's files go: no request uses it and no engine holds it afterwards."""
+    if (lifecycle := await _found(request)) is not None:
+        await lifecycle.unload(version)
+
+
+async def _found(request: Request) -> Lifecycle | None:
+    adapters = service_of(request).live.adapters
+    if isinstance(adapters, Lifecycle):
+        return adapters
+    return await adapters.lifecycle() if isinstance(adapters, Holder) else None
