@@ -1,12 +1,18 @@
-"""Trained weights: listed, trained, proven, chosen, deleted.
+"""Trained weights: listed, trained, uploaded, proven, chosen, held by the engine, deleted.
 
 It does not know how adapters are trained, proven or kept.
 """
 
 from collections.abc import Sequence
 
-from rag_adapt.client.connection import Connection, Request, Upload, fresh_key, path
-from rag_adapt.schemas.adapters import Pointer, Removed, TrainRequest
+from rag_adapt.client.connection import Connection, Method, Request, Upload, fresh_key, path
+from rag_adapt.schemas.adapters import (
+    Pointer,
+    Removed,
+    ResidentAdapter,
+    ResidentList,
+    TrainRequest,
+)
 from rag_adapt.schemas.catalog import AdapterInfo, AdapterList
 from rag_adapt.schemas.jobs import JobInfo
 from rag_adapt.schemas.records import Card
@@ -110,3 +116,53 @@ class Adapters:
         query = {"current": current or None}
         request = Request(method="DELETE", path=path("adapters", version), query=query)
         return self._connection.fetch(Removed, request)
+
+    def resident(self) -> list[ResidentAdapter]:
+        """What the engine holds, proven; the least recently used first, which goes first.
+
+        Raises:
+            ApiError: `no-residents`: this engine holds none.
+        """
+        return self._connection.fetch(ResidentList, Request(path="/v1/adapters/resident")).data
+
+    def load(self, version: str) -> list[ResidentAdapter]:
+        """Load and prove it before anybody asks for it; what the engine holds then.
+
+        Raises:
+            ApiError: `adapter-not-found`, `not-proven`, or the engine cannot hold it.
+        """
+        return self._held("POST", version, "load")
+
+    def unload(self, version: str) -> list[ResidentAdapter]:
+        """Take it out of the engine once no request uses it; what is left.
+
+        Raises:
+            ApiError: `adapter-not-found`, or the engine would not let it go.
+        """
+        return self._held("POST", version, "unload")
+
+    def pin(self, version: str) -> list[ResidentAdapter]:
+        """Load it and keep it loaded.
+
+        Raises:
+            ApiError: as with `load`, or too many are pinned.
+        """
+        return self._held("PUT", version, "pin")
+
+    def unpin(self, version: str) -> list[ResidentAdapter]:
+        """Let it go when its place is needed.
+
+        Raises:
+            ApiError: `adapter-not-found`.
+        """
+        return self._held("DELETE", version, "pin")
+
+    def _held(self, method: Method, version: str, what: str) -> list[ResidentAdapter]:
+        """Each leaves a state: twice is as good as once. It may wait for answers to end."""
+        request = Request(
+            method=method,
+            path=path("adapters", version, what),
+            patience="answer",
+            repeatable=True,
+        )
+        return self._connection.fetch(ResidentList, request).data

@@ -93,6 +93,11 @@ CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "upload_adapter": lambda c: c.adapters.upload(
         [FILE], name="mine", skill="orders", context=True
     ),
+    "resident_adapters": lambda c: c.adapters.resident(),
+    "load_adapter": lambda c: c.adapters.load(VERSION),
+    "unload_adapter": lambda c: c.adapters.unload(VERSION),
+    "pin_adapter": lambda c: c.adapters.pin(VERSION),
+    "unpin_adapter": lambda c: c.adapters.unpin(VERSION),
     "prove": lambda c: c.adapters.prove(VERSION),
     "set_current": lambda c: c.adapters.make_current(VERSION),
     "delete_adapter": lambda c: c.adapters.delete(VERSION, current=True),
@@ -204,7 +209,8 @@ def test_the_documented_answer_is_understood(name: str) -> None:
     if kind == "application/json":
         example = json.dumps(with_nulls(content[kind]["schema"], example))
     with Client(transport=Recorder(status=status, content_type=kind, content=example)) as client:
-        assert CALLS[name](client)
+        found = CALLS[name](client)
+    assert found or example == '{"data": []}'
 
 
 def with_nulls(schema: dict[str, Any], example: Any) -> Any:
