@@ -67,6 +67,8 @@ class FakeVllm:
     seconds: float = 0.0
     """Seconds that one answer takes."""
     runtime_loading: bool = True
+    deaf: bool = False
+    """Whether adapters load and do nothing, as where their tensors' names match none."""
     candidates: int = MOST
     refuse_once: set[str] = field(default_factory=set)
     """Loaded adapters that the next chat does not find."""
@@ -128,6 +130,8 @@ class FakeVllm:
 
     def weights(self, model: str) -> str:
         """What a request is computed with: before 0.33 the base took a neighbour's weights."""
+        if self.deaf:
+            return BASE_WEIGHTS
         if model != "base":
             return weights_of(self.adapters[model])
         mixed = [weights_of(folder) for folder in self.adapters.values()]

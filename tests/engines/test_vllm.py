@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from rag_adapt.engines.vllm_null import NAME, write_null
 from tests.engines.adapter_folders import adapter
 from tests.engines.fake_vllm import FakeVllm, serving
 from tests.engines.hashed_weights import BASE_WEIGHTS, LONGEST, spoken, weights_of
+from tests.engines.told_answers import Told
 
 Result = TypeVar("Result")
 Prove = Callable[[str], Coroutine[Any, Any, None]]
@@ -299,30 +300,6 @@ def test_an_adapter_that_is_never_found_is_not_asked_for_a_third_time(shelf: She
         assert chats(server) == [CODES, CODES]
 
 
-class Told:
-    """Answers as they were written down.
-
-    Args:
-        story: What comes, in this order; an error is raised.
-    """
-
-    def __init__(self, story: Sequence[str | Exception]) -> None:
-        self.story, self.times = story, 0
-
-    async def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
-        self.times += 1
-        for piece in self.story:
-            if isinstance(piece, Exception):
-                raise piece
-            yield Delta(text=piece)
-
-    def whole(self, call: Call) -> AsyncGenerator[Delta, None]:
-        return self.generate(call)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-
 GONE = AdapterError("the adapter is gone", hint="Load it.")
 
 
@@ -334,17 +311,17 @@ GONE = AdapterError("the adapter is gone", hint="Load it.")
 def test_only_an_answer_that_has_not_begun_is_asked_for_again(
     shelf: Shelf, story: Sequence[str | Exception], adapter: str | None, times: int
 ) -> None:
-    told = Told(story)
+    told = Told(*story)
     with serving() as server:
         engine = shelf.engine(server, answers=told)
         with pytest.raises(AdapterError, match="the adapter is gone"):
             run(engine, answer(engine, adapter))
-    assert told.times == times
+    assert len(told.calls) == times
 
 
 def test_a_timeout_that_is_not_ours_passes(shelf: Shelf) -> None:
     with serving() as server:
-        engine = shelf.engine(server, answers=Told([TimeoutError("theirs")]))
+        engine = shelf.engine(server, answers=Told(TimeoutError("theirs")))
         with pytest.raises(TimeoutError, match="theirs"):
             run(engine, answer(engine))
 
@@ -531,3 +508,13 @@ def test_one_engine_serves_one_event_loop_after_another(shelf: Shelf) -> None:
         texts = {run(engine, answer(engine, CODES)).text for _ in range(2)}
         assert loads(server) == [CODES]
     assert texts == {spoken(shelf.weights(CODES), PROMPT)}
+
+
+def test_connections_to_answers_are_closed_where_there_are_any(shelf: Shelf) -> None:
+    told = Told("a")
+    with serving() as server:
+        engine = shelf.engine(server, answers=told)
+        run(engine, engine.connect())
+        assert told.closed == 0
+        run(engine, answer(engine))
+    assert told.closed == 1
