@@ -62,7 +62,7 @@ def test_it_is_given_up_after_some_time_without_an_event() -> None:
     with pytest.raises(ApiError) as away:
         next(stream)
     assert away.value.code == "unreachable"
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < 10
     assert len(played.seen) > 3
 
 
