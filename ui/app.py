@@ -1,0 +1,19 @@
+"""The front end's frame: which pages there are, and who may open them. `rag-adapt ui` runs it.
+
+It does not know what any page shows.
+"""
+
+import streamlit as st
+
+from ui.connection import admitted, sign_out_offered
+
+PAGES = [
+    st.Page("views/chat.py", title="Chat", icon=":material/forum:", default=True),
+    st.Page("views/system.py", title="System", icon=":material/monitor_heart:"),
+]
+
+st.set_page_config(page_title="rag-adapt", layout="wide")
+page = st.navigation(PAGES)
+if admitted():
+    page.run()
+    sign_out_offered()
