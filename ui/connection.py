@@ -11,12 +11,11 @@ import streamlit as st
 from rag_adapt.client import ApiError, Client
 from rag_adapt.client.client import HERE
 from rag_adapt.core.errors import SettingsError
-from ui.faults import show
+from ui.faults import ADMITTED, show
 
 ADDRESS: Final = "RAG_ADAPT_UI_API"
 """Environment variable: address of the service."""
 _CLIENT: Final = "connection.client"
-_ADMITTED: Final = "connection.admitted"
 _KEY: Final = "connection.key"
 """Names in the session's state, which no other session sees and no file holds."""
 
@@ -32,11 +31,11 @@ def service() -> Client:
 
 def admitted() -> bool:
     """Whether the service answers this session; where it does not, the page says what to do."""
-    if st.session_state.get(_ADMITTED):
+    if st.session_state.get(ADMITTED):
         return True
     refusal = _refusal()
     if refusal is None:
-        st.session_state[_ADMITTED] = True
+        st.session_state[ADMITTED] = True
         return True
     if isinstance(refusal, ApiError) and refusal.status == 401:
         _sign_in(refusal)
@@ -91,4 +90,4 @@ def _forget() -> None:
     if (client := st.session_state.pop(_CLIENT, None)) is not None:
         client.close()
     st.session_state.pop(_KEY, None)
-    st.session_state.pop(_ADMITTED, None)
+    st.session_state.pop(ADMITTED, None)
