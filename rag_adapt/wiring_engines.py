@@ -155,10 +155,10 @@ async def prove_afresh(settings: Settings, version: str, progress: Progress) -> 
     Raises:
         AdapterError: no such adapter, or it does not fit the base model.
     """
-    from rag_adapt.bench.proof import not_provable, prove
+    from rag_adapt.bench.proof import prove
 
     if settings.engine != "embedded":
-        return not_provable(version, engine=settings.engine)
+        return await _proof_of(services(settings, progress), version)
     store, engine = adapter_store(settings), embedded_engine(settings, progress)
     weights = engine.loaded.files.weights
     try:
@@ -166,6 +166,16 @@ async def prove_afresh(settings: Settings, version: str, progress: Progress) -> 
         return await prove(version, store=store, engine=engine, chat=engine.loaded.chat)
     finally:
         engine.close()
+
+
+async def _proof_of(live: Services, version: str) -> "Proof":
+    """What an engine of this moment says of an adapter; it is closed afterwards."""
+    try:
+        return await live.prove(version)
+    finally:
+        if live.end is not None:
+            await live.end()
+        live.close()
 
 
 @dataclass(frozen=True, kw_only=True)

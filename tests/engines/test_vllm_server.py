@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -57,8 +58,6 @@ def server(tmp_path: Path) -> Iterator[VllmServer]:
 
 def write_record(server: VllmServer, running: Running) -> None:
     """As a start by somebody else would leave it."""
-    from dataclasses import asdict
-
     server.folder.mkdir(parents=True, exist_ok=True)
     (server.folder / "server.json").write_text(json.dumps(asdict(running)))
 
@@ -392,7 +391,7 @@ def test_a_machine_without_a_gpu_gets_the_cpu_flags(
     assert not made.gpu
     assert "--enforce-eager" in made.argv()
     assert made.environment()["VLLM_CPU_KVCACHE_SPACE"] == "2"
-    flags = dict(zip(made.argv(), made.argv()[1:], strict=False))
+    flags = dict(pairwise(made.argv()))
     assert (flags["--max-loras"], flags["--max-cpu-loras"]) == ("20", "20")
     assert flags["--max-lora-rank"] == "64"
 
@@ -401,7 +400,7 @@ def test_a_gpu_is_left_to_compile() -> None:
     made = plan(gpu=True)
     assert "--enforce-eager" not in made.argv()
     assert "VLLM_CPU_KVCACHE_SPACE" not in made.environment()
-    flags = dict(zip(made.argv(), made.argv()[1:], strict=False))
+    flags = dict(pairwise(made.argv()))
     assert (flags["--max-loras"], flags["--max-cpu-loras"]) == ("4", "16")
 
 
