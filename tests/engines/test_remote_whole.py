@@ -13,6 +13,10 @@ from rag_adapt.engines.remote import RemoteEngine
 from tests.engines.loopback import Behaviour, Exchange, Server, serve
 
 PROVIDERS = pytest.mark.parametrize("model", ["openai/base", "hosted_vllm/base"])
+pytestmark = pytest.mark.filterwarnings(
+    # LiteLLM 1.106 has a typed dict that pydantic warns of when the first stream is read
+    "ignore:Item .* on TypedDict class:UserWarning"
+)
 VERSION = "orders@0123456789ab"
 CALL = Call(messages=(Message(role="user", content="hi"),), sampling=Sampling(max_tokens=9))
 
