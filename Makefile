@@ -15,7 +15,7 @@ ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ANONYMIZED_TELEMETRY := False
 
-.PHONY: help install bench bench-full serve test test-vllm soak check clean
+.PHONY: help install bench bench-full serve test test-vllm stack soak check clean
 
 help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
@@ -23,6 +23,7 @@ help:
 	@echo "make serve       answer on http://127.0.0.1:8000/v1, as OpenAI's clients expect"
 	@echo "make test        all checks and tests"
 	@echo "make test-vllm   adapters on a real vLLM, on the processor; own environment, up to 25 minutes"
+	@echo "make stack       the containers' processes without containers, each by its own health check"
 	@echo "make soak        a siege of the service: thousands of generated requests, leavers, floods, kills"
 	@echo "make check       formatting, lint, types, layers, the shape of the house"
 
@@ -73,10 +74,14 @@ $(VLLM_VENV)/.installed: tests/vllm/requirements.txt
 	@touch $@
 
 test-vllm: install $(VLLM_VENV)/.installed
-	RAG_ADAPT_VLLM_PYTHON=$(VLLM_VENV)/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8
+	RAG_ADAPT_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8
 
 soak: install
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+# What compose.yaml runs in containers, run as processes: API, Chroma's server and vLLM on the processor.
+stack: install $(VLLM_VENV)/.installed
+	RAG_ADAPT_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m benchmarks.stack
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) .rag-adapt .mypy_cache .ruff_cache .pytest_cache
