@@ -22,7 +22,7 @@ QUESTIONS = ("hello there", "what is it", "one more", "and then")
 def bad(ground: Ground) -> Iterator[tuple[str, ...]]:
     """Versions that must never answer: one does nothing, one is another's weights."""
     store = ground.store.folder
-    first, other = store / ground.versions[0], store / ground.versions[3]
+    first, other = store / ground.versions[0], store / ground.versions[1]
     idle = renamed(first, store / "idle-in-the-making", lambda name: name.replace("q_proj", "qq"))
     made = []
     for folder, name in ((idle, "idle"), (other, "swapped")):

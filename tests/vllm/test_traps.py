@@ -12,6 +12,7 @@ import pytest
 
 from rag_adapt.adapters.check import validate, weights_hash
 from rag_adapt.core.errors import AdapterError, NotProvenError, RagAdaptError
+from rag_adapt.core.types import AdapterRef
 from rag_adapt.engines.admission import Admission
 from rag_adapt.keys.store import KeyStore
 from tests.vllm.scene import SEA, Ground, call_of, distance, renamed, with_config
@@ -201,11 +202,16 @@ def test_trap_08_a_rank_beyond_the_servers_is_told(ground: Ground, tmp_path: Pat
     with_config(folder, r=16)
     validate(folder)  # it is a good adapter; this server is too small for it
 
-    async def scene() -> int:
-        async with ground.behind() as behind:
-            return (await behind.load("wide@000000000000", folder)).status_code
+    ref = AdapterRef(version="wide@000000000000", path=str(folder), rank=16)
 
-    assert ground.run(scene()) == 400
+    async def scene() -> None:
+        with pytest.raises(AdapterError, match=r"vLLM refuses adapter .* \(rank 16\)"):
+            await ground.engine.client.load(ref, ref.path)
+        async with ground.behind() as behind:
+            assert await behind.well()
+            assert ref.version not in await behind.models()
+
+    ground.run(scene())
 
 
 def test_trap_09_more_adapters_than_slots(ground: Ground) -> None:
@@ -313,7 +319,7 @@ def test_trap_13_what_we_send_ourselves_is_short(ground: Ground) -> None:
 
 def test_an_adapter_of_another_training_does_not_pass_as_this_one(ground: Ground) -> None:
     """Weights of one adapter under the references of another are found out."""
-    true, other = ground.store.folder / ground.versions[0], ground.store.folder / ground.versions[3]
+    true, other = ground.store.folder / ground.versions[0], ground.store.folder / ground.versions[1]
     version = f"mixed-up@{weights_hash(other)}"
     folder = ground.store.folder / version
     shutil.copytree(other, folder)
