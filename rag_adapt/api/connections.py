@@ -5,6 +5,7 @@ opens them locks nobody out.
 """
 
 import asyncio
+import socket
 import sys
 from typing import Any, ClassVar, Final
 
@@ -19,6 +20,8 @@ HEAD_SECONDS: Final = 10.0
 REPLY_SECONDS: Final = 30.0
 """For which a client may leave what it was sent unread, once the system's buffers and ours are
 full: it is cut off then, and what was done for it is cancelled."""
+UNREAD_BYTES: Final = 128 * 1024
+"""That the system may hold of an answer, per connection: by itself it takes megabytes."""
 KEEP_ALIVE: Final = 5
 """Seconds that a connection is kept after an answer."""
 BACKLOG: Final = 128
@@ -48,6 +51,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head; the idle connection that waits longest may have to go."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's type
+        held = transport.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD_BYTES)
         self._await_head()
         if len(self.connections) > self.most:
             self._longest_idle()._close()
