@@ -28,7 +28,7 @@ HERE: Final = Path(__file__).parent
 PROXY: Final = "litellm[proxy]==1.106.2"
 STUB: Final = "stub"
 ANSWER: Final = "It is bright enough."
-START: Final = 90.0
+START: Final = 240.0
 """Seconds that a server may take to start."""
 
 
@@ -121,7 +121,10 @@ def running(command: Sequence[str], port: int, *, ready: str, **more: str) -> It
             yield Started(base=base, process=process.pid)
         finally:
             process.terminate()
-            process.wait(30)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait()
 
 
 def _answers(url: str) -> bool:
