@@ -73,8 +73,8 @@ def test_the_card_says_what_was_trained_on_what_and_how(trained: Card, chat: Cha
     tokens = [len(chat.render(r.messages)) + len(chat.answer_ids(r.target)) for r in asked.rows]
     assert trained.tokens == 6 * sum(tokens)
     assert trained.answer_tokens == 6 * 6 * 4
-    assert trained.seconds > 0
-    assert trained.peak_memory_bytes > 1e7
+    assert trained.trained().seconds > 0
+    assert (trained.peak_memory_bytes or 0) > 1e7
     assert set(trained.libraries) == {"peft", "safetensors", "torch", "transformers"}
 
 
