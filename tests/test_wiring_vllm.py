@@ -57,14 +57,17 @@ def settings_of(home: Path, model: Path, **more: Any) -> Settings:
 
 def started(home: Path, api_base: str, *, gpu: bool = False, away: str | None = None) -> None:
     """The record of a server that `rag-adapt vllm --start` left."""
+    us = psutil.Process()
     running = Running(
-        pid=psutil.Process().pid,
-        created=psutil.Process().create_time(),
+        pid=us.pid,
+        created=0.0,  # so that it is no process that lives
         api_base=api_base,
         api_key="right",
         log="log",
         plan=plan(gpu=gpu),
         away=away,
+        by=us.pid,
+        by_created=us.create_time(),
     )
     (home / "vllm").mkdir(parents=True)
     (home / "vllm" / "server.json").write_text(json.dumps(asdict(running)))

@@ -144,6 +144,9 @@ class Running:
     plan: ServerPlan
     away: str | None = None
     """Why it is down on purpose; None while it ought to run."""
+    by: int = 0
+    """Process that took it down, and is to start it again."""
+    by_created: float = 0.0
 
 
 class VllmServer:
@@ -180,9 +183,11 @@ class VllmServer:
             return None
 
     def away(self) -> str | None:
-        """Why the server is down on purpose; None where it is not."""
+        """Why the server is down on purpose; None where nobody is there to start it again."""
         record = self.record()
-        return None if record is None else record.away
+        if record is None or find(record.by, record.by_created) is None:
+            return None
+        return record.away
 
     def running(self) -> Running | None:
         """The server, if its process lives."""
@@ -216,6 +221,8 @@ class VllmServer:
             log=str(self.log),
             plan=plan,
             away=None if before is None else before.away,
+            by=0 if before is None else before.by,
+            by_created=0.0 if before is None else before.by_created,
         )
         self._write(running)
         try:
@@ -224,7 +231,7 @@ class VllmServer:
             self.stop()
             raise
         self._back()
-        return replace(running, away=None)
+        return _present(running)
 
     def stop(self) -> bool:
         """End it, first asking, then not; whether there was one."""
@@ -245,7 +252,8 @@ class VllmServer:
         if record is None or not record.plan.gpu:
             yield
             return
-        self._write(replace(record, away=why))
+        us = os.getpid()
+        self._write(replace(record, away=why, by=us, by_created=began(us)))
         try:
             self._drain(record, progress)
             if (process := _process(record)) is not None:
@@ -260,7 +268,7 @@ class VllmServer:
     def _back(self) -> None:
         """It is no longer away on purpose."""
         if (record := self.record()) is not None and record.away is not None:
-            self._write(replace(record, away=None))
+            self._write(_present(record))
 
     def _drain(self, record: Running, progress: Progress) -> None:
         """Wait until no request is worked on, or for as long as it may take."""
@@ -370,6 +378,10 @@ def _require_vllm(python: str) -> None:
             "vllm-env/bin/pip install 'vllm>=0.33'`), then set "
             "RAG_ADAPT_VLLM_PYTHON=vllm-env/bin/python.",
         )
+
+
+def _present(record: Running) -> Running:
+    return replace(record, away=None, by=0, by_created=0.0)
 
 
 def _process(record: Running) -> "psutil.Process | None":

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rag_adapt.doctor import server
@@ -101,6 +102,8 @@ def test_a_vllm_that_makes_room_for_a_training_is_no_fault(tmp_path: Path) -> No
         "log": "log",
         "plan": {**plan, "max_rank": 8, "context": 64},
         "away": "a training has the GPU",
+        "by": (us := psutil.Process()).pid,
+        "by_created": us.create_time(),
     }
     (tmp_path / "vllm").mkdir()
     (tmp_path / "vllm" / "server.json").write_text(json.dumps(record))

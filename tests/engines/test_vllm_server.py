@@ -65,7 +65,7 @@ def write_record(server: VllmServer, running: Running) -> None:
 def a_record(**more: object) -> Running:
     fields = {
         "pid": os.getpid(),
-        "created": psutil.Process().create_time(),
+        "created": 0.0,  # so that it is no process that lives
         "api_base": "http://127.0.0.1:1/v1",
         "api_key": "secret",
         "log": "log",
@@ -249,6 +249,15 @@ def test_it_is_away_until_it_is_healthy_again(server: VllmServer, vllm: FakeProc
     with server.paused(WHY, Looking()):
         """A training."""
     assert set(seen) == {WHY}
+    assert server.away() is None
+
+
+def test_what_took_it_down_and_was_killed_holds_nobody_up(server: VllmServer) -> None:
+    us = psutil.Process()
+    record = a_record(away=WHY, by=us.pid, by_created=us.create_time())
+    write_record(server, record)
+    assert server.away() == WHY
+    write_record(server, replace(record, by_created=us.create_time() - 100))
     assert server.away() is None
 
 
