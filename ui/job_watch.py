@@ -1,0 +1,127 @@
+"""A job on a page: how far it is, its end, and a button that asks for one.
+
+It does not know what any job does. The job lives on the service: leaving the page stops nothing.
+"""
+
+import time
+from collections.abc import Collection
+from typing import Final
+
+import streamlit as st
+
+from rag_adapt.client import ApiError, Client
+from rag_adapt.schemas.jobs import JobInfo
+from ui.faults import show
+from ui.wording import duration, moment
+
+EVERY: Final = 2.0
+"""Seconds between two looks at a job."""
+OVER: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
+LEFT: Final = 5
+"""Unfinished jobs that a page lists."""
+
+
+def watch(client: Client, id: str) -> JobInfo | None:
+    """Show a job, again and again until it has ended; None where it cannot be read.
+
+    Once it has ended the whole page is drawn again, so that it can go on with what was made.
+    """
+    try:
+        job = client.jobs.show(id)
+    except ApiError as error:
+        show(error)
+        return None
+    if job.state in OVER:
+        _ended(job)
+    else:
+        _moving(client, id)
+    return job
+
+
+def unfinished(client: Client, commands: Collection[str]) -> list[JobInfo]:
+    """Jobs of these commands that run or wait, those that run first.
+
+    Args:
+        client: Of the service.
+        commands: First words, such as `bench`, or first two, such as `adapters train`.
+
+    Raises:
+        ApiError: the service gave no list.
+    """
+    found = [
+        job
+        for state in ("running", "queued")
+        for job in client.jobs.page(state=state, limit=50).data
+    ]
+    return [j for j in found if j.command[:1][0] in commands or " ".join(j.command[:2]) in commands]
+
+
+def list_unfinished(client: Client, commands: Collection[str]) -> None:
+    """Each job with a button that opens it, by the query parameter `job`."""
+    jobs = unfinished(client, commands)
+    if not jobs:
+        return
+    st.subheader("At work")
+    for job in jobs[:LEFT]:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.text(f"{job.state}, since {moment(job.started or job.created)}")
+            st.text(" ".join(job.command))
+            if st.button("Watch", key=f"watch-{job.id}"):
+                st.query_params["job"] = job.id
+                st.rerun()
+
+
+@st.fragment(run_every=EVERY)
+def _moving(client: Client, id: str) -> None:
+    """The part of the page that draws itself anew."""
+    try:
+        job = client.jobs.show(id)
+    except ApiError as error:
+        show(error)
+        return
+    if job.state in OVER:
+        st.rerun()
+    _progress(job)
+    asked = st.button("Cancel", disabled=job.cancelling, help="What is finished is kept.")
+    if asked:
+        _cancel(client, id)
+
+
+def _progress(job: JobInfo) -> None:
+    if job.state == "queued":
+        st.info("It waits for its turn: one job runs at a time.")
+        return
+    told = job.progress
+    if told is None:
+        st.progress(0.0, text="It has begun.")
+    else:
+        share = min(1.0, told.done / told.total) if told.total else 0.0
+        st.progress(share, text=f"{told.done:,} of {told.total:,} in this stage")
+        st.text(f"{told.stage} {told.note}".strip())
+    if job.started is not None:
+        st.caption(f"Running for {duration(max(0.0, time.time() - job.started))}.")
+    if job.cancelling:
+        st.info("It is being cancelled; what is finished is kept.")
+
+
+def _cancel(client: Client, id: str) -> None:
+    try:
+        client.jobs.cancel(id)
+    except ApiError as error:
+        show(error)
+        return
+    st.rerun()
+
+
+def _ended(job: JobInfo) -> None:
+    """How it ended, in words."""
+    if job.state == "done":
+        st.success("Finished.")
+    elif job.state == "failed":
+        st.error("It failed.")
+    elif job.state == "cancelled":
+        st.warning("It was cancelled. What was finished is kept.")
+    else:
+        st.warning("It was interrupted. Start the same again: what was finished is kept.")
+    if job.error:
+        st.text(job.error)

@@ -1,0 +1,118 @@
+"""Past runs, and two of them compared.
+
+It does not know how anything is measured.
+"""
+
+from typing import Final
+
+import streamlit as st
+
+from rag_adapt.client import Client
+from rag_adapt.schemas.records import Comparison
+from rag_adapt.schemas.runs import RunInfo
+from ui.wording import NOTHING, day, percent, points, points_between
+
+AT_ONCE: Final = 20
+"""Runs on one page."""
+CHOICES: Final = 100
+"""Newest runs that can be compared."""
+
+
+def list_runs(client: Client) -> None:
+    """One page of them, newest first, each with a button that opens it.
+
+    Raises:
+        ApiError: the service gave no list.
+    """
+    cursor = st.query_params.get("cursor")
+    found = client.runs.page(limit=AT_ONCE, cursor=cursor)
+    if not found.data:
+        st.info("No run yet. Choose a skill above and press Plan: nothing is asked before Start.")
+        return
+    for run in found.data:
+        _line(run)
+    with st.container(horizontal=True):
+        if cursor and st.button("Newest"):
+            del st.query_params["cursor"]
+            st.rerun()
+        if found.next and st.button("Older"):
+            st.query_params["cursor"] = found.next
+            st.rerun()
+
+
+def _line(run: RunInfo) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        state = "" if run.state == "complete" else " · not finished"
+        st.text(f"{day(run.created)} · {', '.join(run.skills)}{state}")
+        st.text(", ".join(run.arms))
+        if st.button("Read", key=f"read-{run.id}"):
+            st.query_params.clear()
+            st.query_params["run"] = run.id
+            st.rerun()
+
+
+def choose_two(client: Client) -> None:
+    """Two runs to be compared.
+
+    Raises:
+        ApiError: the service gave no list.
+    """
+    runs = client.runs.page(limit=CHOICES).data
+    if len(runs) < 2:
+        st.caption("Two runs can be compared as soon as there are two.")
+        return
+    names = {run.id: f"{day(run.created)} {', '.join(run.skills)} ({run.id})" for run in runs}
+    with st.form("compare"):
+        before = st.selectbox("Before", list(names), index=1, format_func=names.__getitem__)
+        after = st.selectbox("After", list(names), index=0, format_func=names.__getitem__)
+        wanted = st.form_submit_button("Compare")
+    if wanted and before and after:
+        st.query_params.clear()
+        st.query_params.update({"a": before, "b": after})
+        st.rerun()
+
+
+def show_comparison(client: Client, a: str, b: str) -> None:
+    """Scores of both and their paired difference, arm by arm.
+
+    Raises:
+        ApiError: there is no such run.
+    """
+    found = client.runs.compare(a, b)
+    st.text(f"{b} minus {a}, on the items that both answered.")
+    if found.comparable:
+        st.caption("Nothing is tested here, so there is no verdict.")
+    else:
+        st.warning("A difference may have another cause than what was meant to be tried.")
+        for reason in found.reasons:
+            st.text(reason)
+    st.dataframe(_arms(found), hide_index=True, alt="Scores of both runs")
+    if found.different:
+        st.subheader("What else differs")
+        st.dataframe(
+            [{"what": o.what, "before": str(o.a), "after": str(o.b)} for o in found.different],
+            hide_index=True,
+            alt="What else differs",
+        )
+
+
+def _arms(found: Comparison) -> list[dict[str, str | int]]:
+    rows: list[dict[str, str | int]] = []
+    for arm in found.arms:
+        change = arm.change
+        rows.append(
+            {
+                "skill": arm.skill,
+                "arm": arm.arm,
+                "before": percent(arm.a.score if arm.a else None),
+                "after": percent(arm.b.score if arm.b else None),
+                "change (points)": points(change.delta if change else None),
+                "95 % interval": points_between(change.ci_low, change.ci_high)
+                if change
+                else NOTHING,
+                "items": change.n if change else 0,
+                "fixed": len(change.fixed) if change else 0,
+                "broken": len(change.broken) if change else 0,
+            }
+        )
+    return rows

@@ -1,0 +1,75 @@
+"""The page Benchmark: plan, start, watch, read, compare.
+
+It does not know how anything is measured. What is looked at stands in the page's address: `order`,
+`job`, `run`, or `a` and `b`; a reload shows the same.
+"""
+
+import streamlit as st
+
+from rag_adapt.client import Client
+from ui.connection import service
+from ui.faults import shown
+from ui.job_watch import OVER, list_unfinished, watch
+from ui.run_list import choose_two, list_runs, show_comparison
+from ui.run_order import order_form, order_of, show_plan
+from ui.run_report import show_run
+
+
+def draw(client: Client) -> None:
+    """What the address asks for."""
+    asked = st.query_params
+    if "run" in asked:
+        _back()
+        show_run(client, asked["run"])
+    elif "a" in asked and "b" in asked:
+        _back()
+        show_comparison(client, asked["a"], asked["b"])
+    elif "job" in asked:
+        _back()
+        _job(client, asked["job"])
+    elif "order" in asked:
+        show_plan(client, order_of(asked["order"]))
+    else:
+        _overview(client)
+
+
+def _overview(client: Client) -> None:
+    with shown():
+        list_unfinished(client, {"bench"})
+    st.subheader("Measure")
+    with shown():
+        order_form(client.skills.all())
+    st.subheader("Past runs")
+    with shown():
+        list_runs(client)
+    st.subheader("Compare two runs")
+    with shown():
+        choose_two(client)
+
+
+def _back() -> None:
+    if st.button("All runs", icon=":material/arrow_back:"):
+        st.query_params.clear()
+        st.rerun()
+
+
+def _job(client: Client, id: str) -> None:
+    """A run at work: no figure of it is shown before its end."""
+    job = watch(client, id)
+    if job is None:
+        return
+    if job.state not in OVER:
+        st.caption("The verdict comes at the end; you may leave this page and come back.")
+    elif job.result and job.result.startswith("/v1/runs/"):
+        if st.button("Read the report", type="primary"):
+            st.query_params.clear()
+            st.query_params["run"] = job.result.removeprefix("/v1/runs/")
+            st.rerun()
+    elif "order" in st.query_params and st.button("Plan the same again"):
+        del st.query_params["job"]
+        st.rerun()
+
+
+st.title("Benchmark")
+with shown():
+    draw(service())
