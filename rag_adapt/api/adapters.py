@@ -21,14 +21,14 @@ from rag_adapt.api.desk import (
     desk_of,
     shown,
 )
-from rag_adapt.api.holding import release
+from rag_adapt.api.holding import make_ready, release
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import check_skills, options, own_flags
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.jobs.job import Job
 from rag_adapt.schemas.adapters import Pointer, Removed, TrainRequest
 from rag_adapt.schemas.jobs import JobInfo
-from rag_adapt.settings import Settings
+from rag_adapt.settings import OWN_WEIGHTS, Settings
 
 router = APIRouter(tags=["adapters"])
 VERSION: Final = "orders@e8275acfcb4e"
@@ -163,12 +163,17 @@ async def prove(
     summary="Make an adapter current",
     operation_id="set_current",
     response_model=Pointer,
-    responses=shown({"name": "orders", "current": VERSION}, 404, 507),
+    responses=shown({"name": "orders", "current": VERSION}, 404, 409, 507),
     openapi_extra=BENCH,
 )
 async def set_current(request: Request, version: Version) -> Pointer:
-    """From now on its name means this version; requests under way end with what they began."""
-    await asyncio.to_thread(lambda: found(request, version).set_current(version))
+    """From now on its name means this version; requests under way end with what they began.
+
+    It is loaded and proven first, so that nobody waits for it; where that fails, nothing changes.
+    """
+    store = await asyncio.to_thread(found, request, version)
+    await make_ready(request, version)
+    await asyncio.to_thread(store.set_current, version)
     return Pointer(name=version.partition("@")[0], current=version)
 
 
@@ -228,7 +233,7 @@ def check_own_weights(settings: Settings) -> None:
     Raises:
         AdapterError: naming the engine.
     """
-    if settings.engine != "embedded":
+    if settings.engine not in OWN_WEIGHTS:
         raise AdapterError(
             f"adapters cannot be trained or probed for the {settings.engine} engine",
             hint="Serve with `rag-adapt serve --engine embedded`.",

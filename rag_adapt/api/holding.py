@@ -45,6 +45,19 @@ async def lifecycle_of(request: Request) -> Lifecycle:
     return found
 
 
+async def make_ready(request: Request, version: str) -> None:
+    """Before a name points to a version: loaded and proven, where this engine is to serve it.
+
+    Raises:
+        NotProvenError: it was not shown to be active.
+        AdapterError: it cannot be loaded.
+    """
+    live = service_of(request).live
+    fits = live.store.card(version).weights_hash == live.engine.fingerprint.weights
+    if fits and await _found(request) is not None:
+        await live.adapters.ensure_loaded(version)
+
+
 async def release(request: Request, version: str) -> None:
     """Before an adapter's files go: no request uses it and no engine holds it afterwards."""
     if (lifecycle := await _found(request)) is not None:

@@ -149,6 +149,15 @@ class VllmEngine:
         await self.connect()
         return await self.adapters.ensure_loaded(version)
 
+    async def lifecycle(self) -> Lifecycle:
+        """What the server ought to hold; it is asked first what it is.
+
+        Raises:
+            EngineError: it does not answer.
+        """
+        await self.connect()
+        return self.adapters
+
     async def connect(self) -> None:
         """Learn once what the server is: its release, its slots, whether its base can be asked.
 

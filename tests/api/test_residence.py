@@ -66,7 +66,9 @@ def versions() -> tuple[str, str]:
     """Two versions of an adapter; the second is current."""
     imported()
     engine = ScriptedEngine()
-    return published(engine, fill=1.0).version, published(engine, fill=2.0).version
+    weights = live().engine.fingerprint.weights
+    made = [published(engine, fill=fill, weights_hash=weights) for fill in (1.0, 2.0)]
+    return made[0].version, made[1].version
 
 
 @pytest.fixture(params=["late", "at once"])
@@ -157,3 +159,14 @@ def test_an_engine_that_holds_none_says_so(versions: tuple[str, str]) -> None:
     response = client.get("/v1/adapters/resident")
     assert (response.status_code, response.json()["code"]) == (409, "no-residents")
     assert client.post(f"/v1/adapters/{versions[1]}/load").status_code == 409
+
+
+def test_a_name_points_to_a_version_only_once_that_is_loaded_and_proven(
+    client: TestClient, backend: Backend, versions: tuple[str, str]
+) -> None:
+    unproven, good = versions
+    refused = client.post(f"/v1/adapters/{unproven}/current")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not-proven")
+    assert AdapterStore(HOME).current("colours") == good
+    assert client.post(f"/v1/adapters/{good}/current").status_code == 200
+    assert backend.held == {good}
