@@ -1,8 +1,95 @@
-"""The page System: what the doctor says, which parts are ready, which versions run.
+"""The page System: which parts are ready, what the doctor says, which versions run.
 
 It does not know how any of it is found out.
 """
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
 import streamlit as st
 
-st.title("System")
+from rag_adapt import __version__
+from rag_adapt.client import ApiError
+from rag_adapt.schemas.system import FindingInfo, SystemInfo
+from ui.connection import service
+from ui.faults import shown
+from ui.plain import label
+
+SIGNS: Final = {
+    "ok": (":material/check_circle:", "green"),
+    "warning": (":material/warning:", "orange"),
+    "fault": (":material/error:", "red"),
+}
+
+
+def show_parts() -> None:
+    """What answers depend on, without which questions are refused."""
+    st.subheader("Parts", anchor=False)
+    found = service().catalog.ready()
+    rows = [
+        {"part": one.name, "ready": "yes" if one.ready else "no", "what it says": one.detail}
+        for one in found.parts
+    ]
+    st.dataframe(rows, hide_index=True)
+    if not found.ready:
+        st.caption("Questions are refused until every part is ready; look again in a moment.")
+
+
+def show_system() -> None:
+    """What needs the scope `admin`; with another key that is said instead."""
+    try:
+        with st.spinner("The doctor looks at the machine"):
+            found = service().catalog.system()
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        st.info("What the doctor says, versions and the engine are for keys of the scope `admin`.")
+        st.text(error.hint)
+        return
+    _summary(found)
+    _findings(found.findings)
+    st.subheader("Versions", anchor=False)
+    rows = [{"package": name, "version": version} for name, version in found.versions.items()]
+    st.dataframe([*rows, {"package": "this page", "version": __version__}], hide_index=True)
+
+
+def _summary(found: SystemInfo) -> None:
+    st.subheader("Engine", anchor=False)
+    engine = found.engine
+    facts = {
+        "engine": engine.engine,
+        "model": engine.model,
+        "weights": engine.weights[:12],
+        "precision": engine.dtype,
+        "device": engine.device,
+        "running for": str(timedelta(seconds=int(found.uptime))),
+    }
+    st.dataframe([facts], hide_index=True)
+
+
+def _findings(findings: Sequence[FindingInfo]) -> None:
+    st.subheader("What the doctor says", anchor=False)
+    wrong = [one for one in findings if one.state != "ok"]
+    if not wrong:
+        st.success("Every check passed.", icon=":material/check_circle:")
+    for one in wrong:
+        with st.container(border=True):
+            icon, colour = SIGNS[one.state]
+            st.badge(label(one.name), icon=icon, color=colour)
+            st.text(one.what)
+            if one.remedy:
+                st.code(one.remedy, language=None, wrap_lines=True)
+    with st.expander(f"All {len(findings)} checks"):
+        rows = [{"check": one.name, "state": one.state, "finding": one.what} for one in findings]
+        st.dataframe(rows, hide_index=True)
+
+
+st.title("System", anchor=False)
+st.caption(f"{label(service().base_url)} at {datetime.now(UTC):%H:%M:%S} UTC")
+if st.button("Look again", icon=":material/refresh:"):
+    st.toast("This is the state now.")
+with shown():
+    show_parts()
+with shown():
+    show_system()

@@ -1,0 +1,44 @@
+"""The trace drawer: every step of an answer, and exactly what was sent to the model.
+
+It does not know what the steps mean.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from ui.connection import service
+from ui.faults import shown
+from ui.plain import label
+
+
+@st.dialog("Trace", width="large", position="right")
+def open_trace(id: str) -> None:
+    """Show it beside the page."""
+    with shown():
+        document = service().answers.trace(id)
+        st.download_button(
+            "Download as JSON",
+            document.model_dump_json(indent=2),
+            file_name=f"trace-{document.id}.json",
+            mime="application/json",
+            icon=":material/download:",
+        )
+        for answer in document.answers:
+            _events(answer.get("trace", {}).get("events", []))
+
+
+def _events(events: list[Mapping[str, Any]]) -> None:
+    sent = [event["detail"].get("call") for event in events if event["name"] == "generate"]
+    for call in sent:
+        st.subheader("Sent to the model")
+        for message in (call or {}).get("messages", []):
+            st.caption(label(str(message.get("role"))))
+            st.code(str(message.get("content")), language=None, wrap_lines=True)
+    st.subheader("Steps")
+    for event in events:
+        with st.expander(f"{label(event['name'])}, {event['seconds']:.3f} s"):
+            shown_detail = json.dumps(event["detail"], indent=2, ensure_ascii=False)
+            st.code(shown_detail, language="json", wrap_lines=True)

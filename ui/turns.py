@@ -1,0 +1,108 @@
+"""One question and its answers side by side, also while they are written.
+
+It does not know which conversation comes next.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import streamlit as st
+
+from rag_adapt.client import filled
+from rag_adapt.schemas.conversations import GenerationInfo, TurnInfo, TurnRequest
+from rag_adapt.schemas.feedback import FeedbackInfo
+from ui.answer import WRITING, Column, show_answer, show_text
+from ui.connection import service
+from ui.faults import shown
+
+TICK: Final = 0.3
+"""Seconds between two looks at answers that are being written."""
+
+
+def is_writing(turn: TurnInfo) -> bool:
+    """Whether an answer of it is on its way."""
+    return any(one.state in WRITING for one in turn.generations)
+
+
+def show_turn(
+    conversation: str,
+    turn: TurnInfo,
+    models: Sequence[str],
+    *,
+    feedback: Mapping[str, FeedbackInfo],
+    busy: bool,
+) -> None:
+    """The question, and under it one column for each model.
+
+    Args:
+        conversation: Its id.
+        turn: As the service has it now.
+        models: The columns, in order.
+        feedback: What was said of answers before, by trace.
+        busy: Whether an answer of the conversation is being written.
+    """
+    _question(conversation, turn, busy=busy)
+    if is_writing(turn):
+        _written(conversation, turn, models)
+        return
+    for place, model in zip(st.columns(len(models)), models, strict=True):
+        tries = [one for one in turn.generations if one.model == model]
+        with place:
+            if tries:
+                show_answer(_column(conversation, turn.id, tries, feedback, busy=busy))
+
+
+def _column(
+    conversation: str,
+    turn: str,
+    tries: Sequence[GenerationInfo],
+    feedback: Mapping[str, FeedbackInfo],
+    *,
+    busy: bool,
+) -> Column:
+    answer = tries[-1].answer
+    return Column(
+        conversation=conversation,
+        turn=turn,
+        model=tries[-1].model,
+        tries=tries,
+        feedback=None if answer is None else feedback.get(answer.rag_adapt.trace_id),
+        busy=busy,
+    )
+
+
+def _question(conversation: str, turn: TurnInfo, *, busy: bool) -> None:
+    with st.chat_message("user"):
+        st.text(turn.question)
+        with st.popover("Edit", icon=":material/edit:"), st.form(f"edit.{turn.id}"):
+            text = st.text_area("Question", value=turn.question, key=f"question.{turn.id}")
+            st.caption("Its answers and all later questions are deleted.")
+            if st.form_submit_button("Ask this instead", type="primary", disabled=busy):
+                with shown():
+                    asked = filled(TurnRequest, question=text)
+                    service().conversations.edit(conversation, turn.id, asked)
+                    st.rerun()
+
+
+@st.fragment(run_every=TICK)
+def _written(conversation: str, turn: TurnInfo, models: Sequence[str]) -> None:
+    """Looks again and again without the rest of the page; in the end the page is drawn whole."""
+    with shown():
+        latest = {one.model: _now(conversation, one) for one in turn.generations}
+        if not any(one.state in WRITING for one in latest.values()):
+            st.rerun()
+        for place, model in zip(st.columns(len(models)), models, strict=True):
+            with place:
+                if model in latest:
+                    show_text(latest[model])
+        if st.button("Stop", key=f"stop.{turn.id}", icon=":material/stop_circle:"):
+            for one in latest.values():
+                if one.state in WRITING:
+                    service().conversations.cancel(conversation, one.id)
+            st.rerun()
+
+
+def _now(conversation: str, one: GenerationInfo) -> GenerationInfo:
+    if one.state not in WRITING:
+        return one
+    return service().conversations.generation(conversation, one.id)
