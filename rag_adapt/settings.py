@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """Bytes that an upload may have."""
     serve_body_seconds: float = Field(default=30.0, gt=0)
     """Seconds within which a body must have arrived."""
+    serve_reply_seconds: float = Field(default=30.0, gt=0)
+    """Seconds for which a client may leave a reply unread."""
     serve_rate: float = Field(default=100.0, gt=0)
     """Requests per second and API key, on average."""
     serve_burst: int = Field(default=200, ge=1)

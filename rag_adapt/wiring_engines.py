@@ -79,6 +79,8 @@ class Services:
     """Takes an adapter's version and its own skill; None measures nothing."""
     probe: "Probe | None" = None
     """None where the weights are not ours."""
+    warm: Callable[[], Coroutine[Any, Any, object]] | None = None
+    """Loads what the first answer would have to wait for."""
     end: Callable[[], Coroutine[Any, Any, None]] | None = None
     """Closes connections, in the event loop that opened them."""
 
@@ -133,6 +135,7 @@ def _embedded(settings: Settings, progress: Progress, *, guarded: bool) -> Servi
         prove=local.prove,
         guard=local.guard,
         probe=local.probe,
+        warm=local.late.ready,
         close=local.close,
     )
 
@@ -243,14 +246,15 @@ def _vllm(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
     base = Base.of(
         files, device=settings.device, deterministic=settings.deterministic, four_bit=False
     )
+    answers = RemoteEngine(
+        f"hosted_vllm/{settings.vllm_served}",
+        api_base=address.api_base,
+        api_key=address.api_key,
+        timeout=settings.timeout,
+    )
     live = OnVllm(
         Trainer(files, base, template, adapter_store(settings)),
-        answers=RemoteEngine(
-            f"hosted_vllm/{settings.vllm_served}",
-            api_base=address.api_base,
-            api_key=address.api_key,
-            timeout=settings.timeout,
-        ),
+        answers=answers,
         client=VllmClient(address.api_base, api_key=address.api_key, base=settings.vllm_served),
         fingerprint=_vllm_fingerprint(settings, files, template, address),
         cache=settings.home / "cache",
@@ -265,6 +269,7 @@ def _vllm(settings: Settings, progress: Progress, *, guarded: bool) -> Services:
         embedder=embedder(settings),
         train=live.train,
         prove=live.prove,
+        warm=answers.ready,
         close=live.close,
         end=live.end,
     )
@@ -282,7 +287,7 @@ def _remote(settings: Settings, progress: Progress, *, guarded: bool) -> Service
         timeout=settings.timeout,
     )
     cached = CachedEngine(engine, settings.home / "cache")
-    return replace(_untrained(settings, cached), end=engine.aclose)
+    return replace(_untrained(settings, cached), warm=engine.ready, end=engine.aclose)
 
 
 def _scripted(settings: Settings, progress: Progress, *, guarded: bool) -> Services:

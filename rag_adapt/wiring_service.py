@@ -53,7 +53,7 @@ def open_service(settings: Settings, progress: Progress) -> Opened:
         _live(live, settings, progress),
         traces=traces,
         scores=None if late is None else LocalScores(late),
-        warm=nothing_to_end if late is None else late.ready,
+        warm=live.warm or nothing_to_end,
         server=server,
     )
 

@@ -62,7 +62,7 @@ def _serve(settings: "Settings", host: str, port: int) -> None:
         try:
             url = _url(host, listener.getsockname()[1])
             app = _app(settings, opened, host, url)
-            _run(app, listener)
+            _run(app, listener, settings.serve_reply_seconds)
         finally:
             opened.close()
 
@@ -87,14 +87,16 @@ def _app(settings: "Settings", opened: "Opened", host: str, url: str) -> "FastAP
     )
 
 
-def _run(app: "FastAPI", listener: socket.socket) -> None:
+def _run(app: "FastAPI", listener: socket.socket, reply_seconds: float) -> None:
     """Serve until Ctrl-C, which is how a server ends and no interruption."""
     import uvicorn
 
     from rag_adapt.api.connections import server_config
 
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(server_config(app, grace=GRACE)).run(sockets=[listener])
+        uvicorn.Server(server_config(app, grace=GRACE, reply_seconds=reply_seconds)).run(
+            sockets=[listener]
+        )
     typer.echo("Stopped.")
 
 

@@ -7,6 +7,7 @@ a format spec, a conversion or an attribute is refused, so a template can read n
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from rag_adapt.core.errors import TemplateError
@@ -49,7 +50,7 @@ class Template:
             *placeholders(self.user, self.name),
         }
 
-    @property
+    @cached_property
     def hash(self) -> str:
         return content_hash({"system": self.system, "user": self.user})
 
