@@ -31,6 +31,8 @@ TOP: Final = 20
 """Candidates whose log-probabilities vLLM gives for each token by default at most."""
 SLOTS: Final = re.compile(r'vllm:lora_requests_info\{[^}]*max_lora="(\d+)"')
 RUNNING: Final = re.compile(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} ([\d.e+]+)", re.M)
+REFUSED: Final = "add_lora"
+"""In what a release answers with 500 where it refuses an adapter, such as one of too high a rank."""
 LOADED_ALREADY: Final = "already been loaded"
 START: Final = "Start it with `rag-adapt vllm --start`, or correct RAG_ADAPT_API_BASE."
 
@@ -98,7 +100,7 @@ class VllmClient:
                 return
             said = "another folder is registered under this name"
         self._check_loading(reply)
-        if reply.is_server_error:
+        if reply.is_server_error and REFUSED not in said:
             self._check(reply, f"load adapter {ref.version!r}")
         raise AdapterError(
             f"vLLM refuses adapter {ref.version!r} (rank {ref.rank}): {said}",

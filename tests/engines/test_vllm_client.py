@@ -98,6 +98,12 @@ def test_a_servers_own_fault_at_a_load_may_be_tried_again(ref: AdapterRef) -> No
         assert caught.value.retryable
 
 
+def test_a_rank_that_the_server_cannot_take_is_a_refusal_whatever_its_status() -> None:
+    said = "Call to add_lora method failed: LoRA rank 16 is greater than max_lora_rank 8."
+    with serving(broken=(500, said)) as server, pytest.raises(AdapterError, match="max_lora_rank"):
+        load(server, REF)
+
+
 def test_an_adapter_that_is_gone_already_is_unloaded_without_a_word() -> None:
     with serving() as server:
         ask(server, lambda client: client.unload(VERSION))
