@@ -32,7 +32,7 @@ TOP: Final = 20
 SLOTS: Final = re.compile(r'vllm:lora_requests_info\{[^}]*max_lora="(\d+)"')
 RUNNING: Final = re.compile(r"^vllm:num_requests_(?:running|waiting)\{[^}]*\} ([\d.e+]+)", re.M)
 REFUSED: Final = "add_lora"
-"""In what a release answers with 500 where it refuses an adapter, such as one of too high a rank."""
+"""In what some releases answer with 500 where they refuse an adapter, as one of too high a rank."""
 LOADED_ALREADY: Final = "already been loaded"
 START: Final = "Start it with `rag-adapt vllm --start`, or correct RAG_ADAPT_API_BASE."
 
