@@ -20,7 +20,7 @@ export ANONYMIZED_TELEMETRY := False
 help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
 	@echo "make bench-full  the same with every test item, every arm and all examples"
-	@echo "make serve       answer on http://127.0.0.1:8000/v1, as OpenAI's clients expect"
+	@echo "make serve       the pages on http://127.0.0.1:8501, OpenAI's endpoints on http://127.0.0.1:8000/v1"
 	@echo "make test        all checks and tests"
 	@echo "make test-vllm   adapters on a real vLLM, on the processor; own environment, up to 25 minutes"
 	@echo "make stack       the containers' processes without containers, each by its own health check"
@@ -50,7 +50,7 @@ bench-full: install
 	@$(RUN) bench --arms all
 
 serve: install
-	@$(RUN) serve
+	@$(RUN) serve --ui
 
 check: install
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ from rag_adapt.cli import (
     runs,
     serve,
     skills,
+    ui,
     vllm,
 )
 from rag_adapt.cli.console import (
@@ -50,6 +51,7 @@ app.command("bench")(bench.bench)
 app.add_typer(runs.app, name="runs")
 app.command("answer")(answer.answer)
 app.command("serve")(serve.serve)
+app.command("ui")(ui.ui)
 app.command("vllm")(vllm.vllm)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")

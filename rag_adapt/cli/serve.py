@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag_adapt.cli import ui as front_end
 from rag_adapt.cli.console import bars, settings_of
 from rag_adapt.core.errors import SettingsError
 
@@ -36,6 +37,10 @@ def serve(
     api_base: Annotated[str | None, typer.Option(help="As in `bench`.")] = None,
     device: Annotated[str | None, typer.Option(help="As in `bench`.")] = None,
     retriever: Annotated[str | None, typer.Option(help="As in `bench`.")] = None,
+    ui: Annotated[bool, typer.Option("--ui", help="Open the pages too, as `ui` does.")] = False,
+    ui_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the pages; 0 takes a free one.")
+    ] = front_end.PORT,
 ) -> None:
     """Serve routes and the plain model behind OpenAI's endpoints; see docs/service.md."""
     settings = settings_of(
@@ -47,27 +52,42 @@ def serve(
         device=device,
         retriever=retriever,
     )
-    _serve(settings, host, port)
+    _serve(settings, host, port, ui_port if ui else None)
 
 
-def _serve(settings: "Settings", host: str, port: int) -> None:
+def _serve(settings: "Settings", host: str, port: int, ui_port: int | None) -> None:
     from rag_adapt.api.security import require_keys
     from rag_adapt.keys.store import KeyStore
     from rag_adapt.wiring_service import open_service
 
     require_keys(host, KeyStore(settings.home))
     with _listening(host, port) as listener:
+        url = _url(host, listener.getsockname()[1])
+        pages = None if ui_port is None else _pages(url, ui_port)
         with bars() as progress:
             opened = open_service(settings, progress)
         try:
-            url = _url(host, listener.getsockname()[1])
-            app = _app(settings, opened, host, url)
+            app = _app(settings, opened, host, url, pages)
             _run(app, listener, settings.serve_reply_seconds)
         finally:
+            if pages is not None:
+                pages.end()
             opened.close()
 
 
-def _app(settings: "Settings", opened: "Opened", host: str, url: str) -> "FastAPI":
+def _pages(url: str, port: int) -> front_end.Pages:
+    """The pages of this service, for this machine alone; they begin when it is ready."""
+    api = url.replace("//0.0.0.0:", f"//{LOOPBACK}:").replace("//[::]:", "//[::1]:")
+    return front_end.Pages(front_end.plan_pages(port=port, api=api))
+
+
+def _app(
+    settings: "Settings",
+    opened: "Opened",
+    host: str,
+    url: str,
+    pages: front_end.Pages | None,
+) -> "FastAPI":
     from rag_adapt.api.app import create_app
     from rag_adapt.api.desk import Desk
     from rag_adapt.api.limits import Limits
@@ -75,6 +95,8 @@ def _app(settings: "Settings", opened: "Opened", host: str, url: str) -> "FastAP
 
     def say_ready() -> None:
         typer.echo(f"Ready at {url}/v1 (stop with Ctrl-C)")
+        if pages is not None:
+            pages.start()
 
     return create_app(
         opened.service,
