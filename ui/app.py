@@ -10,6 +10,7 @@ from ui.connection import admitted, sign_out_offered
 PAGES = [
     st.Page("views/chat.py", title="Chat", icon=":material/forum:", default=True),
     st.Page("views/benchmark.py", title="Benchmark", icon=":material/balance:"),
+    st.Page("views/skills.py", title="Skills", icon=":material/school:"),
     st.Page("views/system.py", title="System", icon=":material/monitor_heart:"),
 ]
 

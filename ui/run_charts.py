@@ -174,7 +174,7 @@ def retrieval(report: Report, skill: str) -> Chart | None:
     rows = [
         {
             "arm": f"{one.arm}: {named}",
-            "kind": "route" if named == "found" else "control",
+            "kind": named,
             "score": _hundred(part.score),
             "low": _hundred(part.ci_low),
             "high": _hundred(part.ci_high),
@@ -190,7 +190,9 @@ def retrieval(report: Report, skill: str) -> Chart | None:
     return Chart(
         title="Score (%) where the evidence was retrieved and where it was missed",
         sentence="Evidence is the passage that an item names; others are not counted here.",
-        drawing=_intervals(rows, "arm", "score", _x("score (%)", domain=[0, 100]), _kinds()),
+        drawing=_intervals(
+            rows, "arm", "score", _x("score (%)", domain=[0, 100]), _kinds("found", "missed")
+        ),
         rows=rows,
         file=f"{skill}-retrieval.csv",
     )
@@ -257,12 +259,12 @@ def _intervals(rows: Sequence[Row], name: str, value: str, x: Any, colour: Any) 
     """A point and its interval per row."""
     import altair as alt
 
-    y = alt.Y(f"{name}:N", title=None, sort=[row[name] for row in rows])
+    y = alt.Y(f"{name}:N", title=None, sort=[row[name] for row in rows], axis=_names())
     base = alt.Chart(alt.Data(values=list(rows))).encode(y=y, color=colour)
     tips = [f"{key}:{'N' if isinstance(rows[0][key], str) else 'Q'}" for key in rows[0]]
     bar = base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q")
     point = base.mark_point(size=85, filled=True, opacity=1).encode(x=f"{value}:Q", tooltip=tips)
-    return (bar + point).properties(height=ROW_HEIGHT * len(rows) + 40)
+    return (bar + point).properties(height=ROW_HEIGHT * len(rows) + 60)
 
 
 def _dots(rows: Sequence[Row], name: str, value: str, title: str) -> Any:
@@ -275,12 +277,12 @@ def _dots(rows: Sequence[Row], name: str, value: str, title: str) -> Any:
         .mark_point(size=85, filled=True, opacity=1)
         .encode(
             x=alt.X(f"{value}:Q", title=title, scale=alt.Scale(zero=True)),
-            y=alt.Y(f"{name}:N", title=None, sort=order),
+            y=alt.Y(f"{name}:N", title=None, sort=order, axis=_names()),
             color=alt.Color("figure:N", title=None),
             shape=alt.Shape("figure:N", title=None),
             tooltip=[f"{name}:N", "figure:N", f"{value}:Q"],
         )
-        .properties(height=ROW_HEIGHT * len(order) + 40)
+        .properties(height=ROW_HEIGHT * len(order) + 60)
     )
 
 
@@ -291,10 +293,17 @@ def _x(title: str, field: str = "low", domain: list[float] | None = None) -> Any
     return alt.X(f"{field}:Q", title=title, scale=scale)
 
 
-def _kinds() -> Any:
+def _names() -> Any:
+    """An axis of names, whole ones."""
     import altair as alt
 
-    scale = alt.Scale(domain=["route", "control"], range=[ROUTE, CONTROL])
+    return alt.Axis(labelLimit=260, labelOverlap=False)
+
+
+def _kinds(first: str = "route", second: str = "control") -> Any:
+    import altair as alt
+
+    scale = alt.Scale(domain=[first, second], range=[ROUTE, CONTROL])
     return alt.Color("kind:N", title=None, scale=scale)
 
 

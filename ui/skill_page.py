@@ -1,0 +1,124 @@
+"""One skill: what it asks, whether it is sound, what its templates send.
+
+It does not know where skills lie. What a skill says is foreign and shown as text.
+"""
+
+from typing import Final
+
+import streamlit as st
+
+from rag_adapt.client import Client, filled
+from rag_adapt.schemas.skills import RenderRequest, SkillCheck, SkillDetail
+from ui.wording import plural
+
+BETWEEN: Final = "\n---\n"
+"""Stands between two passages of the preview."""
+SHOWN_LABELS: Final = 50
+
+
+def show_skill(client: Client, name: str) -> None:
+    """The skill, its check on demand and the preview of its templates.
+
+    Raises:
+        ApiError: `skill-not-found`.
+    """
+    skill = client.skills.show(name)
+    st.text(f"{skill.name} · {skill.origin}")
+    if skill.fault is not None:
+        st.error("This skill cannot be used.")
+        st.text(skill.fault)
+        return
+    _facts(skill)
+    st.subheader("Splits, leaks, scorer")
+    if st.toggle("Check it", value=skill.origin == "imported", key=f"check-{name}"):
+        show_check(client.skills.check(name))
+    if skill.templates:
+        st.subheader("What its templates send")
+        _preview(client, name, skill.templates)
+
+
+def _facts(skill: SkillDetail) -> None:
+    if skill.title:
+        st.text(skill.title)
+    if skill.description:
+        st.text(skill.description)
+    items = skill.items or {}
+    with st.container(horizontal=True):
+        for split in ("train", "dev", "test"):
+            st.metric(f"{split} items", f"{items.get(split, 0):,}")
+    further = f", also {', '.join(skill.scorers)}" if skill.scorers else ""
+    st.text(f"Task: {skill.task}. Scored by {skill.scorer}{further}.")
+    st.text(f"Documents to search: {'yes' if skill.documents else 'no'}.")
+    if skill.labels:
+        more = len(skill.labels) - SHOWN_LABELS
+        end = f" and {more} more" if more > 0 else ""
+        st.text(f"Labels: {', '.join(skill.labels[:SHOWN_LABELS])}{end}")
+    told = {"Clusters": skill.cluster, "Licence": skill.licence, "Source": skill.source}
+    for what, text in told.items():
+        if text:
+            st.text(f"{what}: {text}")
+
+
+def show_check(found: SkillCheck) -> None:
+    """Faults first, then what may be wrong all the same."""
+    if not found.sound:
+        st.error(f"{plural(len(found.faults), 'fault')}: it cannot be used before they are mended.")
+        for fault in found.faults:
+            st.text(fault)
+        return
+    st.success("Sound.")
+    for warning in found.warnings:
+        st.warning("It may be wrong all the same:")
+        st.text(warning)
+    rows = [
+        {
+            "split": one.split,
+            "items": one.items,
+            "clusters": one.clusters,
+            "median input (characters)": one.median_input,
+            "longest input": one.longest_input,
+            "longest target": one.longest_target,
+            "with gold passages": one.with_gold,
+        }
+        for one in found.splits
+    ]
+    st.dataframe(rows, hide_index=True, alt="Splits")
+    st.text(f"{plural(found.documents, 'document')} in its corpus.")
+    if not found.near_duplicates:
+        st.text("No near-duplicates between splits were found.")
+        return
+    st.warning("Near-duplicates between splits: a test item may have been learnt from.")
+    pairs = [
+        {"item": one.left, "like": one.right, "similarity": round(one.similarity, 3)}
+        for one in found.near_duplicates
+    ]
+    st.dataframe(pairs, hide_index=True, alt="Near-duplicates between splits")
+
+
+def _preview(client: Client, skill: str, templates: list[str]) -> None:
+    """The messages of one template for an input of one's own.
+
+    Raises:
+        ApiError: the template shows no passages, or cannot be filled.
+    """
+    with st.form("preview"):
+        template = st.selectbox("Template", templates)
+        typed = st.text_area("Input", placeholder="A question as an item would ask it")
+        passages = st.text_area(
+            "Passages (optional)", help="For templates that show passages; `---` between two."
+        )
+        sent = st.form_submit_button("Show what is sent")
+    if not sent or template is None:
+        return
+    order = filled(
+        RenderRequest,
+        skill=skill,
+        template=template,
+        input=typed or "",
+        passages=[one.strip("\n") for one in (passages or "").split(BETWEEN) if one.strip()],
+    )
+    rendered = client.skills.render(order)
+    for message in rendered.messages:
+        st.caption(message.role)
+        st.code(message.content, language=None, wrap_lines=True)
+    st.caption(f"Template hash {rendered.hash}")

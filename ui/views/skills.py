@@ -1,0 +1,54 @@
+"""The page Skills: tasks that are there, one of them closely, and one's own.
+
+It does not know how skills are kept. `skill` in the address names the one that is looked at.
+"""
+
+import streamlit as st
+
+from rag_adapt.client import Client
+from rag_adapt.schemas.catalog import SkillInfo
+from ui.connection import service
+from ui.faults import shown
+from ui.skill_import import import_form, show_news
+from ui.skill_page import show_skill
+from ui.wording import plural
+
+
+def draw(client: Client) -> None:
+    """What the address asks for."""
+    name = st.query_params.get("skill")
+    if name is None:
+        with shown():
+            _list(client)
+        st.subheader("Bring your own task")
+        with shown():
+            import_form(client)
+        return
+    if st.button("All skills", icon=":material/arrow_back:"):
+        st.query_params.clear()
+        st.rerun()
+    show_news(name)
+    show_skill(client, name)
+
+
+def _list(client: Client) -> None:
+    for skill in client.skills.all():
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.text(skill.name)
+            st.text(_said(skill))
+            if st.button("Open", key=f"open-{skill.name}"):
+                st.query_params["skill"] = skill.name
+                st.rerun()
+
+
+def _said(skill: SkillInfo) -> str:
+    if skill.fault is not None:
+        return f"cannot be used: {skill.fault}"
+    documents = ", with documents" if skill.documents else ""
+    items = plural(sum((skill.items or {}).values()), "item")
+    return f"{skill.origin}, {items}, scored by {skill.scorer}{documents}"
+
+
+st.title("Skills")
+with shown():
+    draw(service())
