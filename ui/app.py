@@ -7,11 +7,12 @@ import streamlit as st
 
 from ui.connection import admitted, sign_out_offered
 
+# Without icons: Streamlit makes a page's icon the browser tab's, and fetches it from the internet.
 PAGES = [
-    st.Page("views/chat.py", title="Chat", icon=":material/forum:", default=True),
-    st.Page("views/benchmark.py", title="Benchmark", icon=":material/balance:"),
-    st.Page("views/skills.py", title="Skills", icon=":material/school:"),
-    st.Page("views/system.py", title="System", icon=":material/monitor_heart:"),
+    st.Page("views/chat.py", title="Chat", default=True),
+    st.Page("views/benchmark.py", title="Benchmark"),
+    st.Page("views/skills.py", title="Skills"),
+    st.Page("views/system.py", title="System"),
 ]
 
 st.set_page_config(page_title="rag-adapt", layout="wide")
