@@ -38,6 +38,35 @@ def watch(client: Client, id: str) -> JobInfo | None:
     return job
 
 
+def go_on(job: JobInfo, *, prefix: str, parameter: str, words: str) -> None:
+    """A button that leads from a finished job to what it made.
+
+    Args:
+        job: The job.
+        prefix: What the path of the result begins with, such as `/v1/runs/`.
+        parameter: The query parameter that names such a thing on this page.
+        words: On the button.
+    """
+    if job.result is None or not job.result.startswith(prefix):
+        return
+    if st.button(words, type="primary"):
+        open_only(parameter, job.result.removeprefix(prefix))
+
+
+def open_only(parameter: str, value: str) -> None:
+    """Look at one thing: the address names it and nothing else."""
+    st.query_params.clear()
+    st.query_params[parameter] = value
+    st.rerun()
+
+
+def back(words: str) -> None:
+    """A button that leads to the page's beginning."""
+    if st.button(words, icon=":material/arrow_back:"):
+        st.query_params.clear()
+        st.rerun()
+
+
 def unfinished(client: Client, commands: Collection[str]) -> list[JobInfo]:
     """Jobs of these commands that run or wait, those that run first.
 

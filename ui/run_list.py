@@ -10,6 +10,7 @@ import streamlit as st
 from rag_adapt.client import Client
 from rag_adapt.schemas.records import Comparison
 from rag_adapt.schemas.runs import RunInfo
+from ui.job_watch import open_only
 from ui.wording import NOTHING, day, percent, points, points_between
 
 AT_ONCE: Final = 20
@@ -46,9 +47,7 @@ def _line(run: RunInfo) -> None:
         st.text(f"{day(run.created)} · {', '.join(run.skills)}{state}")
         st.text(", ".join(run.arms))
         if st.button("Read", key=f"read-{run.id}"):
-            st.query_params.clear()
-            st.query_params["run"] = run.id
-            st.rerun()
+            open_only("run", run.id)
 
 
 def choose_two(client: Client) -> None:

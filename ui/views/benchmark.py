@@ -9,7 +9,7 @@ import streamlit as st
 from rag_adapt.client import Client
 from ui.connection import service
 from ui.faults import shown
-from ui.job_watch import OVER, list_unfinished, watch
+from ui.job_watch import OVER, back, go_on, list_unfinished, watch
 from ui.run_list import choose_two, list_runs, show_comparison
 from ui.run_order import order_form, order_of, show_plan
 from ui.run_report import show_run
@@ -19,13 +19,13 @@ def draw(client: Client) -> None:
     """What the address asks for."""
     asked = st.query_params
     if "run" in asked:
-        _back()
+        back("All runs")
         show_run(client, asked["run"])
     elif "a" in asked and "b" in asked:
-        _back()
+        back("All runs")
         show_comparison(client, asked["a"], asked["b"])
     elif "job" in asked:
-        _back()
+        back("All runs")
         _job(client, asked["job"])
     elif "order" in asked:
         show_plan(client, order_of(asked["order"]))
@@ -47,12 +47,6 @@ def _overview(client: Client) -> None:
         choose_two(client)
 
 
-def _back() -> None:
-    if st.button("All runs", icon=":material/arrow_back:"):
-        st.query_params.clear()
-        st.rerun()
-
-
 def _job(client: Client, id: str) -> None:
     """A run at work: no figure of it is shown before its end."""
     job = watch(client, id)
@@ -60,11 +54,8 @@ def _job(client: Client, id: str) -> None:
         return
     if job.state not in OVER:
         st.caption("The verdict comes at the end; you may leave this page and come back.")
-    elif job.result and job.result.startswith("/v1/runs/"):
-        if st.button("Read the report", type="primary"):
-            st.query_params.clear()
-            st.query_params["run"] = job.result.removeprefix("/v1/runs/")
-            st.rerun()
+    elif job.result is not None:
+        go_on(job, prefix="/v1/runs/", parameter="run", words="Read the report")
     elif "order" in st.query_params and st.button("Plan the same again"):
         del st.query_params["job"]
         st.rerun()

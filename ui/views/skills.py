@@ -9,6 +9,7 @@ from rag_adapt.client import Client
 from rag_adapt.schemas.catalog import SkillInfo
 from ui.connection import service
 from ui.faults import shown
+from ui.job_watch import back, open_only
 from ui.skill_import import import_form, show_news
 from ui.skill_page import show_skill
 from ui.wording import plural
@@ -24,9 +25,7 @@ def draw(client: Client) -> None:
         with shown():
             import_form(client)
         return
-    if st.button("All skills", icon=":material/arrow_back:"):
-        st.query_params.clear()
-        st.rerun()
+    back("All skills")
     show_news(name)
     show_skill(client, name)
 
@@ -37,8 +36,7 @@ def _list(client: Client) -> None:
             st.text(skill.name)
             st.text(_said(skill))
             if st.button("Open", key=f"open-{skill.name}"):
-                st.query_params["skill"] = skill.name
-                st.rerun()
+                open_only("skill", skill.name)
 
 
 def _said(skill: SkillInfo) -> str:
