@@ -12,6 +12,7 @@ PAGES = [
     st.Page("views/chat.py", title="Chat", default=True),
     st.Page("views/benchmark.py", title="Benchmark"),
     st.Page("views/skills.py", title="Skills"),
+    st.Page("views/collections.py", title="Collections"),
     st.Page("views/adapters.py", title="Adapters"),
     st.Page("views/system.py", title="System"),
 ]

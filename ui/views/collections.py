@@ -1,0 +1,62 @@
+"""The page Collections: documents that are indexed, a new collection, one of them closely.
+
+It does not know how documents are kept or indexed. `collection` and `job` in the address name what
+is looked at.
+"""
+
+import streamlit as st
+
+from rag_adapt.client import Client
+from ui.collection_page import said, show_collection, upload_form
+from ui.connection import service
+from ui.faults import shown
+from ui.job_watch import OVER, back, list_unfinished, open_only, watch
+
+COMMANDS = ("index build",)
+"""Jobs that this page lists."""
+
+
+def draw(client: Client) -> None:
+    """What the address asks for."""
+    asked = st.query_params
+    if "job" in asked:
+        back("All collections")
+        _job(client, asked["job"])
+    elif "collection" in asked:
+        back("All collections")
+        show_collection(client, asked["collection"])
+    else:
+        with shown():
+            list_unfinished(client, COMMANDS)
+        with shown():
+            _list(client)
+        st.subheader("A new one")
+        with shown():
+            upload_form(client, None)
+
+
+def _job(client: Client, id: str) -> None:
+    """Documents on their way into the index."""
+    job = watch(client, id)
+    name = st.query_params.get("collection")
+    if job is not None and job.state in OVER and name and st.button("Open the collection"):
+        open_only("collection", name)
+
+
+def _list(client: Client) -> None:
+    collections = client.collections.all()
+    if not collections:
+        st.info(
+            "No collection yet. Upload documents below; a skill's own documents are indexed when "
+            "they are first needed."
+        )
+    for entry in collections:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.text(said(entry))
+            if st.button("Open", key=f"open-{entry.name}"):
+                open_only("collection", entry.name)
+
+
+st.title("Collections")
+with shown():
+    draw(service())
