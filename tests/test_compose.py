@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 
 from rag_adapt.adapters.check import RANKS
 from rag_adapt.cli.app import run
+from rag_adapt.engines.vllm_server import SERVED
 from rag_adapt.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -126,9 +127,12 @@ def test_a_broken_file_does_not(schema: dict[str, Any], change: Callable[[Any], 
         jsonschema.validate(broken, schema)
 
 
-def test_only_the_service_is_published_and_on_this_machine_alone() -> None:
+def test_only_the_service_and_its_pages_are_published_and_on_this_machine_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert filled(published, {}) == {"api": ["127.0.0.1:8000:8000"]}
+    assert filled(published, {}) == {
+        "api": ["127.0.0.1:8000:8000"],
+        "ui": ["127.0.0.1:8501:8501"],
+    }
     assert not any(service.get("network_mode") for service in SERVICES.values())
 
 
@@ -148,7 +152,7 @@ def test_every_image_is_pinned_and_of_the_version_we_were_tried_with() -> None:
 
 def test_every_service_has_a_health_check() -> None:
     without = {name for name, service in SERVICES.items() if "healthcheck" not in service}
-    assert without == {"api"}  # its image has one
+    assert without == {"api"}  # its image has one, which `ui` replaces
     assert "HEALTHCHECK" in dict(instructions())
 
 
@@ -198,8 +202,7 @@ def test_vllm_takes_adapters_while_it_runs_from_where_the_service_keeps_them() -
     assert mounts[adapters]["source"] == "adapters"
     assert f"adapters:{adapters}" in SERVICES["api"]["volumes"]
     assert flags["model"] in mounts
-    served = flags["served-model-name"]
-    assert f"hosted_vllm/{served}" in (ROOT / ".env.example").read_text()
+    assert flags["served-model-name"] == SERVED
 
 
 def test_every_volume_and_network_is_declared() -> None:
@@ -211,9 +214,9 @@ def test_every_volume_and_network_is_declared() -> None:
 
 
 def test_the_service_runs_with_as_little_as_it_needs() -> None:
-    api = SERVICES["api"]
-    assert api["read_only"] is True
-    assert api["cap_drop"] == ["ALL"]
+    for name in ("api", "ui"):
+        assert SERVICES[name]["read_only"] is True
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
     for service in SERVICES.values():
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert not service.get("privileged")
@@ -256,7 +259,15 @@ def image_check() -> list[str]:
     return [sys.executable, *command]
 
 
-@pytest.mark.parametrize("check", [chroma_check, image_check])
+def ui_check() -> list[str]:
+    """The command of the pages' health check, with this Python."""
+    _, python, *rest = SERVICES["ui"]["healthcheck"]["test"]
+    assert python == "python"
+    assert "/_stcore/health" in rest[-1]
+    return [sys.executable, *rest]
+
+
+@pytest.mark.parametrize("check", [chroma_check, image_check, ui_check])
 @pytest.mark.parametrize("status", [200, 404, 503, None])
 def test_a_health_check_passes_on_200_alone(
     check: Callable[[], list[str]], status: int | None
@@ -271,7 +282,7 @@ def test_a_health_check_passes_on_200_alone(
 
 
 def _healthy(command: list[str], port: int) -> bool:
-    here = [re.sub(r"(?<=127\.0\.0\.1[:/])8000", str(port), word) for word in command]
+    here = [re.sub(r"(?<=127\.0\.0\.1[:/])(8000|8501)", str(port), word) for word in command]
     assert here != command
     return subprocess.run(here, capture_output=True, timeout=20, check=False).returncode == 0
 
@@ -344,6 +355,18 @@ def test_versions_in_the_image_are_those_of_the_project() -> None:
     base = re.fullmatch(r"python:(\d+\.\d+)\.\d+-slim-\w+", arguments["BASE"])
     assert base is not None
     assert base[1] == "3.11"
+
+
+def test_the_pages_begin_after_the_service_and_ask_it_by_its_name() -> None:
+    ui = SERVICES["ui"]
+    assert ui["depends_on"] == {"api": {"condition": "service_healthy"}}
+    assert ui["image"] == SERVICES["api"]["image"]
+    assert "build" not in ui
+    assert not ui.get("environment")
+    assert "volumes" not in ui
+    given = dict(zip(ui["command"][1::2], ui["command"][2::2], strict=True))
+    assert given == {"--host": "0.0.0.0", "--port": "8501", "--api": "http://api:8000"}
+    assert "'.[ui]'" in DOCKERFILE
 
 
 def test_the_image_refuses_to_serve_without_a_key(

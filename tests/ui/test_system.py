@@ -1,0 +1,86 @@
+"""The page System: what is ready, what the doctor says, and for whom."""
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.keys.store import KeyStore
+from tests.api.parts import app_of, listening
+from tests.serving.parts import HOME, service
+from tests.ui.parts import button, page, ran, read, words
+from ui.connection import ADDRESS
+
+
+@pytest.fixture
+def keys(own_folder: object) -> KeyStore:
+    return KeyStore(HOME)
+
+
+@pytest.fixture
+def guarded(keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A service that asks for keys; the address that the pages know."""
+    keys.create("first", "chat")
+    with listening(app_of(service(ScriptedEngine()))) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        yield url
+
+
+def tables(test: AppTest) -> str:
+    return "\n".join(one.value.to_csv(index=False) for one in test.dataframe)
+
+
+def sign_in(test: AppTest, key: str) -> AppTest:
+    test.text_input[0].set_value(key)
+    button(test, "Sign in").click()
+    return ran(test)
+
+
+def test_parts_findings_engine_and_versions_are_told(address: str) -> None:
+    with page("system") as test:
+        shown = tables(test)
+        assert "engine,yes,scripted: scripted on none" in shown
+        assert "rag-adapt," in shown
+        assert "this page," in shown
+        assert any("checks" in read(one.label) for one in test.expander)
+        button(test, "Look again").click()
+        assert "engine,yes" in tables(ran(test))
+
+
+def test_a_key_without_the_scope_is_told_which_one_is_needed(guarded: str, keys: KeyStore) -> None:
+    with page() as test:
+        sign_in(test, keys.create("second", "chat").token.reveal())
+        test.switch_page("views/system.py")
+        assert "for keys of the scope `admin`" in words(ran(test))
+        assert "engine,yes" in tables(test)
+        assert "--scope admin" in words(test)
+
+
+def test_a_service_with_keys_asks_for_one_and_signing_out_forgets_it(
+    guarded: str, keys: KeyStore
+) -> None:
+    made = keys.create("mine", "admin")
+    with page() as test:
+        assert "Sign in" in words(test)
+        assert not test.chat_input
+        assert "no such key" not in words(test)
+        sign_in(test, "ra_wrong")
+        assert "That did not work" in words(test)
+        sign_in(test, "clé")
+        assert "holds characters that no key has" in words(test)
+        sign_in(test, made.token.reveal())
+        assert test.chat_input
+        assert made.token.reveal() not in words(test)
+        button(test, "Sign out").click()
+        assert "Sign in" in words(ran(test))
+        assert not test.chat_input
+
+
+def test_a_key_that_is_revoked_leads_back_to_signing_in(guarded: str, keys: KeyStore) -> None:
+    made = keys.create("mine", "admin")
+    with page() as test:
+        assert sign_in(test, made.token.reveal()).chat_input
+        keys.revoke("mine")
+        assert not ran(test).chat_input
+        assert "Sign in" in words(test)
