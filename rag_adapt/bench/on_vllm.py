@@ -13,7 +13,7 @@ from rag_adapt.adapters.card import Card
 from rag_adapt.bench.proof import Check, Proof, conclude, prove
 from rag_adapt.bench.trainer import Trainer
 from rag_adapt.bench.training import Training
-from rag_adapt.core.errors import NotProvenError
+from rag_adapt.core.errors import EngineError, NotProvenError
 from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import AdapterRef, Fingerprint, Message, content_hash
 from rag_adapt.engines.cached import CachedEngine
@@ -86,10 +86,15 @@ class OnVllm:
 
     async def _check(self, version: str) -> None:
         chat = await asyncio.to_thread(self._loaded_chat)
+        rendered = await self._client.render(GREETING)
         proof = await prove(
             version, store=self._trainer.store, engine=self._client, chat=chat, at_once=True
         )
-        rendered = await self._client.render(GREETING)
+        if not proof.proven and version not in await self._client.models():
+            raise EngineError(
+                f"the vLLM server lost adapter {version!r} while it was being proven",
+                hint="It was started again meanwhile: ask once more.",
+            )
         proof = _and_rendering(proof, ours=chat.render(GREETING), served=rendered)
         self._made[version] = proof
         proof.require()

@@ -154,6 +154,23 @@ def test_another_rendering_of_the_template_is_no_proof(ground: Ground) -> None:
     assert ground.server.adapters == {}
 
 
+def test_a_restart_in_the_middle_of_a_proof_is_not_held_against_the_adapter(
+    ground: Ground,
+) -> None:
+    def restarted(rows: Rows) -> Sequence[int]:
+        ground.server.restart()
+        return ground.rendered(rows)
+
+    version = publish(ground.store, ground.chat)
+    ground.server.render = restarted
+    with ground.live() as live:
+        with pytest.raises(EngineError, match="while it was being proven") as told:
+            run(live, live.live.ensure_loaded(version))
+        assert told.value.retryable
+        ground.server.render = ground.rendered
+        assert run(live, live.prove(version)).proven
+
+
 def test_an_adapter_that_loads_and_does_nothing_is_found_out(ground: Ground) -> None:
     version = publish(ground.store, ground.chat)
     ground.server.deaf = True
