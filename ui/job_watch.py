@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from rag_adapt.client import ApiError, Client
 from rag_adapt.schemas.jobs import JobInfo
@@ -67,6 +68,16 @@ def back(words: str) -> None:
         st.rerun()
 
 
+def listed() -> DeltaGenerator:
+    """The frame of one line of a list: words to the left, its button to the right."""
+    return st.container(
+        border=True,
+        horizontal=True,
+        horizontal_alignment="distribute",
+        vertical_alignment="center",
+    )
+
+
 def unfinished(client: Client, commands: Collection[str]) -> list[JobInfo]:
     """Jobs of these commands that run or wait, those that run first.
 
@@ -92,7 +103,7 @@ def list_unfinished(client: Client, commands: Collection[str]) -> None:
         return
     st.subheader("At work")
     for job in jobs[:LEFT]:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with listed():
             st.text(f"{job.state}, since {moment(job.started or job.created)}")
             st.text(" ".join(job.command))
             if st.button("Watch", key=f"watch-{job.id}"):

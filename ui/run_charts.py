@@ -240,7 +240,7 @@ def training_loss(steps: Sequence[tuple[int, float]], bits: Sequence[tuple[int, 
         alt.Chart(alt.Data(values=rows))
         .mark_line(point=True)
         .encode(
-            x=_x("step", "step"),
+            x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("value:Q", title="per answer token"),
             color=alt.Color("figure:N", title=None),
             tooltip=["step:Q", "figure:N", "value:Q"],

@@ -10,7 +10,7 @@ import streamlit as st
 from rag_adapt.client import Client
 from rag_adapt.schemas.records import Comparison
 from rag_adapt.schemas.runs import RunInfo
-from ui.job_watch import open_only
+from ui.job_watch import listed, open_only
 from ui.wording import NOTHING, day, percent, points, points_between
 
 AT_ONCE: Final = 20
@@ -42,7 +42,7 @@ def list_runs(client: Client) -> None:
 
 
 def _line(run: RunInfo) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+    with listed():
         state = "" if run.state == "complete" else " · not finished"
         st.text(f"{day(run.created)} · {', '.join(run.skills)}{state}")
         st.text(", ".join(run.arms))

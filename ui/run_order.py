@@ -37,53 +37,74 @@ KINDS: Final = {
 """Arms in words."""
 
 
-def order_form(skills: Sequence[SkillInfo]) -> None:
-    """Skills, arms and budget; `Plan` writes the order into the address."""
+def order_form(skills: Sequence[SkillInfo], draft: RunRequest | None = None) -> None:
+    """Skills, arms and budget; `Plan` writes the order into the address.
+
+    Args:
+        skills: What can be measured.
+        draft: What the form shows at first.
+    """
     names = [skill.name for skill in skills if skill.fault is None]
+    wanted = [name for name in (draft.skills if draft else ()) if name in names]
+    arms_wanted = [arm for arm in (draft.arms if draft else ARMS) if arm in KINDS]
     with st.form("order"):
-        chosen = st.multiselect("Skills", names, placeholder="What shall be measured?")
+        chosen = st.multiselect(
+            "Skills", names, default=wanted, placeholder="What shall be measured?"
+        )
         arms = st.multiselect(
             "Arms",
             list(KINDS),
-            default=list(ARMS),
+            default=arms_wanted,
             format_func=lambda arm: f"{arm}: {KINDS[arm]}",
             help="Every arm answers the same items with the same model.",
         )
-        more = _budget()
+        more = _budget(draft or RunRequest(skills=["none"]))
         planned = st.form_submit_button("Plan", type="primary")
     if planned:
         _take(chosen, arms, more)
 
 
-def _budget() -> dict[str, Any]:
+def _budget(draft: RunRequest) -> dict[str, Any]:
     """What is left empty stays the service's own default."""
     left, middle, right = st.columns(3)
     more: dict[str, Any] = {
         "items": left.number_input(
-            "Test items per skill", min_value=1, value=None, placeholder="all"
+            "Test items per skill", min_value=1, value=draft.items, placeholder="all"
         ),
         "examples": middle.number_input(
-            "Training examples", min_value=1, value=None, placeholder="all"
+            "Training examples", min_value=1, value=draft.examples, placeholder="all"
         ),
         "tune": right.number_input(
             "Dev answers for tuning",
             min_value=0,
-            value=32,
+            value=draft.tune,
             help="Per route, to choose how it asks.",
         ),
     }
     with st.expander("More"):
         left, middle, right = st.columns(3)
         more["train_seeds"] = left.number_input(
-            "Adapters per arm", min_value=1, max_value=20, value=1, help="3 to say more of LoRA."
+            "Adapters per arm",
+            min_value=1,
+            max_value=20,
+            value=draft.train_seeds,
+            help="3 to say more of LoRA.",
         )
-        more["epochs"] = middle.number_input("Epochs", min_value=1, max_value=100, value=1)
+        more["epochs"] = middle.number_input(
+            "Epochs", min_value=1, max_value=100, value=draft.epochs
+        )
         more["folds"] = right.number_input(
-            "Folds", min_value=0, max_value=20, value=0, help="0 keeps the skill's own splits."
+            "Folds",
+            min_value=0,
+            max_value=20,
+            value=draft.folds,
+            help="0 keeps the skill's own splits.",
         )
-        more["repeats"] = left.number_input("Repeats", min_value=1, max_value=100, value=1)
-        more["seed"] = middle.number_input("Seed", min_value=0, value=0)
-        more["guard"] = right.toggle("Measure what adapters damage", value=True)
+        more["repeats"] = left.number_input(
+            "Repeats", min_value=1, max_value=100, value=draft.repeats
+        )
+        more["seed"] = middle.number_input("Seed", min_value=0, value=draft.seed)
+        more["guard"] = right.toggle("Measure what adapters damage", value=draft.guard)
     return more
 
 
@@ -93,7 +114,7 @@ def _take(skills: list[str], arms: list[str], more: dict[str, Any]) -> None:
         return
     given = {name: value for name, value in more.items() if value is not None}
     order = filled(RunRequest, skills=skills, arms=arms, **given)
-    st.query_params["order"] = order.model_dump_json(exclude_unset=True)
+    st.query_params.from_dict({"order": order.model_dump_json(exclude_unset=True)})
     st.rerun()
 
 
@@ -164,5 +185,5 @@ def _start(client: Client, order: RunRequest) -> None:
         st.query_params["job"] = job.id
         st.rerun()
     if back.button("Change", width="stretch"):
-        st.query_params.clear()
+        st.query_params.from_dict({"draft": order.model_dump_json(exclude_unset=True)})
         st.rerun()

@@ -3,6 +3,7 @@
 It does not know where skills lie. What a skill says is foreign and shown as text.
 """
 
+import json
 from typing import Final
 
 import streamlit as st
@@ -29,6 +30,12 @@ def show_skill(client: Client, name: str) -> None:
         st.text(skill.fault)
         return
     _facts(skill)
+    st.page_link(
+        "views/benchmark.py",
+        label="Measure which route suits it",
+        icon=":material/arrow_forward:",
+        query_params={"draft": json.dumps({"skills": [name]})},
+    )
     st.subheader("Splits, leaks, scorer")
     if st.toggle("Check it", value=skill.origin == "imported", key=f"check-{name}"):
         show_check(client.skills.check(name))

@@ -1,20 +1,20 @@
 """The page Benchmark over the real service: planned, started, watched, read, compared."""
 
 import json
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from rag_adapt.bench.arms import ARMS
-from rag_adapt.bench.store import list_runs
+from rag_adapt.bench.store import Header
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.jobs.job import output_path
 from tests.api.parts import app_of, listening
 from tests.api.working import idle_desk
 from tests.bench.page_samples import report
-from tests.serving.parts import HOME, benched, imported, service
+from tests.serving.parts import HOME, imported, service
 from tests.ui.parts import button, page, ran, read, until, words
 from ui.connection import ADDRESS
 from ui.run_order import KINDS
@@ -25,17 +25,34 @@ def named(one: Any) -> str:
     return str(one.label)
 
 
-def only_run() -> str:
-    (run,) = list_runs(HOME / "runs")
-    return run.path.name
+RUN: Final = "20261122-063619-9e7c1e"
+
+
+def kept(id: str = RUN, state: Literal["running", "complete"] = "complete") -> str:
+    """A run whose report has every part that there can be, as a benchmark leaves it."""
+    whole, rows = report(["tickets"])
+    header = Header(
+        id=id,
+        state=state,
+        plan_hash="9e7c1e93c29a",
+        created="2026-11-22T06:36:19+00:00",
+        command="rag-adapt bench tickets",
+        plan={"skills": {"tickets": "f8d3ad3063c6"}, "arms": ["prompt", "rag"]},
+        fingerprint={"engine": "scripted", "model": "default"},
+    )
+    folder = HOME / "runs" / id
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(header.model_dump_json())
+    (folder / "report.json").write_text(whole.model_dump_json())
+    (folder / "report.html").write_text("<!doctype html>")
+    (folder / "answers.jsonl").write_text("".join(f"{row.model_dump_json()}\n" for row in rows))
+    return id
 
 
 @pytest.fixture
 def run(address: str) -> str:
-    """A finished run of a skill with documents."""
-    imported()
-    benched()
-    return only_run()
+    """A finished run."""
+    return kept()
 
 
 def chosen(test: AppTest, skills: list[str], arms: list[str]) -> AppTest:
@@ -70,37 +87,39 @@ def test_a_plan_comes_before_anything_is_asked_and_survives_a_reload(address: st
     with page("benchmark", order=order) as again:
         assert "colours: with 6 items" in words(again)
         button(again, "Change").click()
-        assert "order" not in ran(again).query_params
+        ran(again)
+        assert "order" not in again.query_params
+        assert [one.value for one in again.multiselect] == [["colours"], ["prompt", "rag"]]
 
 
-def test_a_run_is_started_watched_over_a_reload_and_its_report_read(address: str) -> None:
+def test_a_run_is_started_watched_over_a_reload_and_its_report_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     imported()
+    desk = idle_desk()
+    desk.runner.start = lambda: None  # type: ignore[method-assign]  # it shall wait
     order = {"skills": ["colours"], "arms": ["prompt", "rag"], "tune": 0, "items": 4}
-    with page("benchmark", order=json.dumps(order)) as test:
-        button(test, "Start").click()
-        ran(test)
-        job = test.query_params["job"]
-        assert "There is no verdict" not in words(test)
-    with page("benchmark", job=job) as test:
-        until(test, lambda t: any(b.label == "Read the report" for b in t.button))
-        button(test, "Read the report").click()
-        ran(test)
-        assert test.query_params["run"] == only_run()
-        assert "Expected regret" in words(test)
+    with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with page("benchmark", order=json.dumps(order)) as test:
+            button(test, "Start").click()
+            job = ran(test).query_params["job"]
+            assert "It waits for its turn" in words(test)
+        assert "--items=4" in desk.jobs.get(job).argv
+        with page("benchmark", job=job) as test:
+            assert "The verdict comes at the end" in words(test)
+            assert not test.metric
+            desk.jobs.claim()
+            desk.jobs.finish(job, "done", exit_code=0)
+            output_path(desk.jobs.folder, job).write_text(json.dumps({"run": {"id": kept()}}))
+            button(ran(test), "Read the report").click()
+            ran(test)
+            assert test.query_params == {"run": RUN}
+            assert "Use rag+lora: it is better" in words(test)
 
 
-@pytest.fixture
-def drawn(run: str) -> str:
-    """A finished run whose report has every part that there can be."""
-    whole, rows = report(["tickets"])
-    folder = HOME / "runs" / run
-    (folder / "report.json").write_text(whole.model_dump_json())
-    (folder / "answers.jsonl").write_text("".join(f"{row.model_dump_json()}\n" for row in rows))
-    return run
-
-
-def test_a_report_begins_with_its_sentence_and_what_that_rests_on(drawn: str) -> None:
-    with page("benchmark", run=drawn) as test:
+def test_a_report_begins_with_its_sentence_and_what_that_rests_on(run: str) -> None:
+    with page("benchmark", run=run) as test:
         said = words(test)
         assert read(test.subheader[0].value).startswith("Use rag+lora: it is better")
         assert "Decided by the test." in said
@@ -120,16 +139,16 @@ def test_a_report_begins_with_its_sentence_and_what_that_rests_on(drawn: str) ->
             assert title in said, title
 
 
-def test_every_chart_gives_its_data(drawn: str) -> None:
-    with page("benchmark", run=drawn) as test:
+def test_every_chart_gives_its_data(run: str) -> None:
+    with page("benchmark", run=run) as test:
         drawings = test.get("vega_lite_chart") or test.get("arrow_vega_lite_chart")
         assert len(drawings) == 6
         assert [one.label for one in test.expander].count("Its data") == 6
         assert len(test.get("download_button")) == 6
 
 
-def test_items_that_turned_are_shown_with_both_answers_as_text(drawn: str) -> None:
-    with page("benchmark", run=drawn) as test:
+def test_items_that_turned_are_shown_with_both_answers_as_text(run: str) -> None:
+    with page("benchmark", run=run) as test:
         contrast = next(one for one in test.selectbox if one.label == "Contrast")
         contrast.select(next(one for one in contrast.options if one.startswith("lora over prompt")))
         said = words(ran(test))
@@ -140,8 +159,8 @@ def test_items_that_turned_are_shown_with_both_answers_as_text(drawn: str) -> No
         assert "fixed, +" not in words(ran(test))
 
 
-def test_labels_that_were_mixed_up_are_counted(drawn: str) -> None:
-    with page("benchmark", run=drawn) as test:
+def test_labels_that_were_mixed_up_are_counted(run: str) -> None:
+    with page("benchmark", run=run) as test:
         arm = next(one for one in test.selectbox if one.label == "Arm")
         arm.select("lora")
         tables = [one.value for one in ran(test).dataframe]
@@ -149,8 +168,8 @@ def test_labels_that_were_mixed_up_are_counted(drawn: str) -> None:
         assert counted["answers"].sum() == 60
 
 
-def test_reports_are_downloaded_as_json_and_as_a_page(drawn: str) -> None:
-    with page("benchmark", run=drawn) as test:
+def test_reports_are_downloaded_as_json_and_as_a_page(run: str) -> None:
+    with page("benchmark", run=run) as test:
         test.toggle[0].set_value(True)
         labels = [named(one) for one in ran(test).get("download_button")]
         assert labels[:2] == ["report.json", "report.html"]
@@ -163,18 +182,15 @@ def test_a_report_of_another_version_is_not_drawn_but_can_be_taken_along(run: st
         assert [one.label for one in test.toggle] == ["Downloads"]
 
 
-def test_an_unfinished_run_shows_no_figure(run: str) -> None:
-    header = HOME / "runs" / run / "run.json"
-    header.write_text(header.read_text().replace('"complete"', '"running"'))
-    with page("benchmark", run=run) as test:
+def test_an_unfinished_run_shows_no_figure(address: str) -> None:
+    with page("benchmark", run=kept(state="running")) as test:
         assert "there is no verdict before its end" in words(test)
         assert not test.metric
         assert not test.dataframe
 
 
 def test_past_runs_are_listed_opened_and_compared(run: str) -> None:
-    newer = f"9{run}"
-    shutil.copytree(HOME / "runs" / run, HOME / "runs" / newer)
+    newer = kept(f"9{run}")
     with page("benchmark") as test:
         assert [one.key for one in test.button if one.label == "Read"] == [
             f"read-{newer}",
@@ -183,7 +199,14 @@ def test_past_runs_are_listed_opened_and_compared(run: str) -> None:
         button(test, "Compare").click()
         said = words(ran(test))
         assert f"{newer} minus {run}" in said
-        assert list(test.dataframe[0].value["arm"]) == ["prompt", "rag"]
+        assert list(test.dataframe[0].value["arm"]) == [
+            "prompt",
+            "rag",
+            "lora",
+            "rag+lora",
+            "bare",
+            "nearest-label",
+        ]
         button(test, "All runs").click()
         test = ran(test)
         test.button(key=f"read-{run}").click()

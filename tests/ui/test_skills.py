@@ -32,6 +32,8 @@ def test_a_table_becomes_a_skill_its_columns_guessed_and_its_splits_shown(addres
         assert "Imported: 12 rows" in said
         assert "Sound." in said
         assert "Task: " in said
+        (measure,) = test.get("page_link")
+        assert "sums" in measure.proto.query_string
         (splits,) = [one.value for one in test.dataframe]
         assert splits["items"].sum() == 12
         button(test, "All skills").click()

@@ -11,7 +11,7 @@ from rag_adapt.schemas.catalog import AdapterInfo
 from ui.adapter_page import show_adapter
 from ui.connection import service
 from ui.faults import shown
-from ui.job_watch import back, go_on, list_unfinished, open_only, watch
+from ui.job_watch import back, go_on, list_unfinished, listed, open_only, watch
 from ui.training import training_form
 from ui.wording import day, size
 
@@ -46,7 +46,7 @@ def _list(client: Client) -> None:
             "No adapter yet. Choose a skill below and train one; a benchmark makes its own too."
         )
     for adapter in adapters:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with listed():
             st.text(adapter.version)
             st.text(_said(adapter))
             if st.button("Open", key=f"open-{adapter.version}"):

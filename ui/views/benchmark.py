@@ -1,7 +1,7 @@
 """The page Benchmark: plan, start, watch, read, compare.
 
-It does not know how anything is measured. What is looked at stands in the page's address: `order`,
-`job`, `run`, or `a` and `b`; a reload shows the same.
+It does not know how anything is measured. What is looked at stands in the page's address: `order`
+or `draft`, `job`, `run`, or `a` and `b`; a reload shows the same.
 """
 
 import streamlit as st
@@ -38,7 +38,8 @@ def _overview(client: Client) -> None:
         list_unfinished(client, {"bench"})
     st.subheader("Measure")
     with shown():
-        order_form(client.skills.all())
+        draft = st.query_params.get("draft")
+        order_form(client.skills.all(), None if draft is None else order_of(draft))
     st.subheader("Past runs")
     with shown():
         list_runs(client)

@@ -10,7 +10,7 @@ from rag_adapt.client import Client
 from ui.collection_page import said, show_collection, upload_form
 from ui.connection import service
 from ui.faults import shown
-from ui.job_watch import OVER, back, list_unfinished, open_only, watch
+from ui.job_watch import OVER, back, list_unfinished, listed, open_only, watch
 
 COMMANDS = ("index build",)
 """Jobs that this page lists."""
@@ -51,7 +51,7 @@ def _list(client: Client) -> None:
             "they are first needed."
         )
     for entry in collections:
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with listed():
             st.text(said(entry))
             if st.button("Open", key=f"open-{entry.name}"):
                 open_only("collection", entry.name)

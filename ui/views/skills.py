@@ -9,7 +9,7 @@ from rag_adapt.client import Client
 from rag_adapt.schemas.catalog import SkillInfo
 from ui.connection import service
 from ui.faults import shown
-from ui.job_watch import back, open_only
+from ui.job_watch import back, listed, open_only
 from ui.skill_import import import_form, show_news
 from ui.skill_page import show_skill
 from ui.wording import plural
@@ -32,7 +32,7 @@ def draw(client: Client) -> None:
 
 def _list(client: Client) -> None:
     for skill in client.skills.all():
-        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with listed():
             st.text(skill.name)
             st.text(_said(skill))
             if st.button("Open", key=f"open-{skill.name}"):
