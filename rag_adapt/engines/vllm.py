@@ -28,6 +28,8 @@ BASE_MIXED_FIXED: Final = "0.33"
 """From this release on a request for the base is answered by the base, whatever it is beside."""
 SLOTS: Final = 4
 """Adapters computed at once where the server does not say."""
+CLOSED: Final = "ServerDisconnectedError"
+"""What aiohttp, below LiteLLM, says of a connection that was closed before a word came."""
 BEAT: Final = 2.0
 """Seconds between two looks at the server."""
 SILENCE: Final = 3.0
@@ -201,6 +203,9 @@ class VllmEngine:
                 if begun or last:
                     raise error.cause from error
                 self._restarted(error.version)
+            except EngineError as error:
+                if begun or last or not _unheard(error):
+                    raise
 
     @asynccontextmanager
     async def _prepared(self, call: Call) -> AsyncIterator[Call]:
@@ -339,6 +344,15 @@ class _Held:
 
 def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _unheard(error: BaseException | None) -> bool:
+    """Whether the question met a kept connection in the moment the server closed it."""
+    while error is not None:
+        if type(error).__name__ == CLOSED:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _as_asked(delta: Delta, call: Call) -> Delta:

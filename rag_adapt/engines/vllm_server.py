@@ -44,6 +44,8 @@ ENVIRONMENT: Final = {
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
+    # By default it closes connections that rest for 5 s, sometimes under a request on its way.
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600",
 }
 RESOLVERS: Final = (
     "VLLM_PLUGINS",

@@ -374,6 +374,33 @@ def test_a_server_that_hangs_ends_the_answers_under_way_and_comes_back(shelf: Sh
         assert run(engine, scene()).text == spoken(shelf.weights(CODES), PROMPT)
 
 
+class ServerDisconnectedError(Exception):
+    """As aiohttp names it."""
+
+
+def closed() -> EngineError:
+    """What comes of a kept connection that the server closed under the question."""
+    error = EngineError("could not be asked: Server disconnected", hint="Ask again.")
+    error.__cause__ = ServerDisconnectedError()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("story", "times"),
+    [([closed()], 2), (["a", closed()], 1), ([EngineError("no", hint="Wait.")], 1)],
+    ids=["before a word", "after the first piece", "for another reason"],
+)
+def test_a_question_that_met_a_closed_connection_is_asked_once_more(
+    shelf: Shelf, story: list[str | Exception], times: int
+) -> None:
+    told = Told(*story)
+    with serving() as server:
+        engine = shelf.engine(server, answers=told)
+        with pytest.raises(EngineError):
+            run(engine, answer(engine))
+    assert len(told.calls) == times
+
+
 def test_a_restart_that_nobody_saw_is_found_by_who_watches(shelf: Shelf) -> None:
     async def scene() -> None:
         await engine.connect()

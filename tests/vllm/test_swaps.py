@@ -14,7 +14,7 @@ from rag_adapt.core.errors import AdapterError, NotProvenError
 from tests.vllm.scene import Ground, renamed
 
 SWAPS = 50
-CLIENTS = 8
+CLIENTS = 4
 QUESTIONS = ("hello there", "what is it", "one more", "and then")
 
 
