@@ -27,7 +27,8 @@ def show_skill(client: Client, name: str) -> None:
     st.text(f"{skill.name} · {skill.origin}")
     if skill.fault is not None:
         st.error("This skill cannot be used.")
-        st.text(skill.fault)
+        for fault in client.skills.check(name).faults or [skill.fault]:
+            st.text(fault)
         return
     _facts(skill)
     st.page_link(
@@ -67,12 +68,7 @@ def _facts(skill: SkillDetail) -> None:
 
 
 def show_check(found: SkillCheck) -> None:
-    """Faults first, then what may be wrong all the same."""
-    if not found.sound:
-        st.error(f"{plural(len(found.faults), 'fault')}: it cannot be used before they are mended.")
-        for fault in found.faults:
-            st.text(fault)
-        return
+    """What may be wrong with a sound skill all the same: splits, sizes, leaks."""
     st.success("Sound.")
     for warning in found.warnings:
         st.warning("It may be wrong all the same:")

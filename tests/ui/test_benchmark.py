@@ -17,6 +17,7 @@ from tests.bench.page_samples import report
 from tests.serving.parts import HOME, imported, service
 from tests.ui.parts import button, page, ran, read, until, words
 from ui.connection import ADDRESS
+from ui.run_list import AT_ONCE
 from ui.run_order import KINDS
 
 
@@ -28,9 +29,10 @@ def named(one: Any) -> str:
 RUN: Final = "20261122-063619-9e7c1e"
 
 
-def kept(id: str = RUN, state: Literal["running", "complete"] = "complete") -> str:
+def kept(id: str = RUN, state: Literal["running", "complete"] = "complete", **differs: Any) -> str:
     """A run whose report has every part that there can be, as a benchmark leaves it."""
     whole, rows = report(["tickets"])
+    whole = whole.model_copy(update={"run": whole.run | differs})
     header = Header(
         id=id,
         state=state,
@@ -246,3 +248,42 @@ def cancelled_on_the_page(job: str, other: str) -> None:
         assert test.query_params["job"] == job
         button(test, "Cancel").click()
         until(test, lambda t: "It was cancelled" in words(t))
+
+
+def test_older_runs_are_a_page_further(address: str) -> None:
+    for number in range(AT_ONCE + 1):
+        kept(f"20261122-0636{number:02}-9e7c1e")
+    with page("benchmark") as test:
+        assert len([one for one in test.button if one.label == "Read"]) == AT_ONCE
+        button(test, "Older").click()
+        assert len([one for one in ran(test).button if one.label == "Read"]) == 1
+        button(test, "Newest").click()
+        assert len([one for one in ran(test).button if one.label == "Read"]) == AT_ONCE
+
+
+def test_runs_that_are_not_comparable_say_why(run: str) -> None:
+    other = kept(f"9{run}", model={"engine": "embedded", "weights": "another"})
+    with page("benchmark", a=run, b=other) as test:
+        said = words(test)
+        assert "A difference may have another cause" in said
+        assert "model.weights differs" in said
+        assert "model.weights" in list(test.dataframe[1].value["what"])
+
+
+def test_a_job_that_did_not_end_well_says_why_and_can_be_planned_again(address: str) -> None:
+    desk, order = idle_desk(), json.dumps({"skills": ["colours"], "arms": ["prompt"]})
+    for state, said in (
+        ("failed", "It failed."),
+        ("cancelled", "It was cancelled."),
+        ("interrupted", "It was interrupted."),
+    ):
+        job = desk.jobs.submit(["bench", state])
+        desk.jobs.claim()
+        desk.jobs.finish(job.id, state, exit_code=1)  # type: ignore[arg-type]
+        with page("benchmark", job=job.id, order=order) as test:
+            assert said in words(test)
+            assert ("the command ended with exit code 1" in words(test)) == (state == "failed")
+            button(test, "Plan the same again").click()
+            assert "job" not in ran(test).query_params
+    with page("benchmark", job="0" * 32) as test:
+        assert "That did not work" in words(test)

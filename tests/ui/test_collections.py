@@ -4,10 +4,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from rag_adapt.client import Client, Upload
-from rag_adapt.schemas.collections import Hit
+from rag_adapt.schemas.collections import CollectionEntry, Hit
 from rag_adapt.skills.load import load_skill
 from tests.serving.parts import imported, indexed
 from tests.ui.parts import button, page, ran, until, words
+from ui.collection_page import MOST, said
 from ui.search import merged
 
 HOSTILE = "![x](http://example.invalid/x) <img src=http://example.invalid/y>"
@@ -78,6 +79,31 @@ def test_a_document_is_read_as_text_and_leaves_by_a_job(manual: str) -> None:
         until(test, lambda t: "Finished." in words(t))
         button(test, "Open the collection").click()
         assert "manual: 1 document" in words(ran(test))
+
+
+def test_of_a_long_document_the_beginning_is_shown(address: str) -> None:
+    files = [Upload(name="long.txt", content=b"word " * (MOST // 4))]
+    with Client(address) as client:
+        assert client.jobs.result(client.collections.add("long", files).id).state == "done"
+    with page("collections", collection="long") as test:
+        test.selectbox[0].select("long.txt")
+        assert f"The first {MOST:,} characters are shown." in words(ran(test))
+
+
+def test_a_collection_that_is_not_ready_says_its_state() -> None:
+    entry = CollectionEntry(
+        name="manual",
+        state="damaged",
+        documents=0,
+        chunks=0,
+        failed=0,
+        embedder="",
+        content_hash="",
+        changeable=True,
+    )
+    assert said(entry) == "manual: damaged"
+    ready = entry.model_copy(update={"state": "ready", "failed": 1, "embedder": "hashing"})
+    assert said(ready) == ("manual: 0 documents, 0 chunks, 1 file left out, embedded by hashing")
 
 
 def test_deleting_a_collection_asks_first(manual: str) -> None:

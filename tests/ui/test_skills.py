@@ -1,10 +1,13 @@
 """The page Skills over the real service: listed, imported from a table, checked, previewed."""
 
+import json
+
 from tests.serving.parts import HOME, imported
 from tests.ui.parts import button, page, ran, words
 from ui.table_columns import HEAD, columns_of, guess
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
+LEAKS = [(split, n) for split in ("train", "dev", "test") for n in range(4)]
 HOSTILE = "![x](http://example.invalid/x) <img src=http://example.invalid/y>"
 
 
@@ -42,6 +45,33 @@ def test_a_table_becomes_a_skill_its_columns_guessed_and_its_splits_shown(addres
         assert "Imported: 12 rows" not in words(again)
 
 
+def test_rows_that_were_left_out_and_moved_are_listed(address: str) -> None:
+    rows = [f"{split},the lamp in the hall of house {n} is how bright,{n}" for split, n in LEAKS]
+    table = "\n".join(["split,text,label", *rows, "alone"])
+    with page("skills") as test:
+        test.file_uploader[0].upload("lamps.csv", table.encode(), "text/csv")
+        ran(test)
+        assert {"text", "label", "split"} <= {str(one.value) for one in test.selectbox}
+        test.text_input[0].set_value("lamps")
+        test.toggle[0].set_value(True)
+        button(test, "Import").click()
+        said = words(ran(test))
+        assert "1 row left out." in said
+        assert "8 rows moved to another split" in said
+
+
+def test_near_duplicates_between_splits_are_listed(address: str) -> None:
+    items = imported() / "items.jsonl"
+    rows = [json.loads(line) for line in items.read_text().splitlines()]
+    long = "the lamp in the hall of the old house by the river is as bright as the one outside"
+    for split, text in (("train", long), ("test", f"{long} it")):
+        next(row for row in rows if row["split"] == split)["input"] = text
+    items.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with page("skills", skill="colours") as test:
+        assert "Near-duplicates between splits: a test item may have" in words(test)
+        assert next(iter(test.dataframe[1].value["similarity"])) > 0.8
+
+
 def test_what_cannot_be_imported_is_said_beside_the_form(address: str) -> None:
     with page("skills") as test:
         test.file_uploader[0].upload("sums.csv", SUMS.encode(), "text/csv")
@@ -77,6 +107,7 @@ def test_a_skill_with_a_fault_says_why_it_cannot_be_used(address: str) -> None:
         test.button(key="open-colours").click()
         said = words(ran(test))
         assert "This skill cannot be used." in said
+        assert "items.jsonl" in said
     with page("skills", skill="ghost") as test:
         assert "ghost" in words(test)
 
