@@ -21,23 +21,27 @@ NOWHERE: Final = "http://127.0.0.1:9"
 The client of the service reads no proxy from the environment."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Serve until a signal."""
+    sys.argv = prepared(sys.argv[1:])
+    from streamlit.web.cli import main as streamlit
+
+    streamlit()
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """Streamlit's own command line; the environment says whom the pages ask, and cuts it off.
+
+    Args:
+        arguments: See `--help`.
+    """
     given = _parser().parse_args(arguments)
     os.environ[ADDRESS] = given.api
     os.environ.update(dict.fromkeys(("http_proxy", "https_proxy"), NOWHERE))
     os.environ.pop("no_proxy", None)
     if given.until_eof:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.argv = [
-        "streamlit",
-        "run",
-        str(HERE / "app.py"),
-        *flags(given.host, given.port, given.name),
-    ]
-    from streamlit.web.cli import main as streamlit
-
-    streamlit()
+        threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
+    return ["streamlit", "run", str(HERE / "app.py"), *flags(given.host, given.port, given.name)]
 
 
 def flags(host: str, port: int, names: Sequence[str] = ()) -> list[str]:
@@ -72,8 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+def _end_with(pipe: int) -> None:
+    """End when the other side of a pipe is gone, read without a lock that Python would wait for."""
+    while os.read(pipe, 1024):
+        continue
     os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -3,6 +3,7 @@
 It does not know any page: they lie in the folder `ui` beside this package.
 """
 
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,8 @@ PORT: Final = 8501
 SERVICE: Final = "http://127.0.0.1:8000"
 BEGINS: Final = 60.0
 """Seconds that the pages may take to begin."""
+STOPPED: Final = frozenset({0, -signal.SIGINT})
+"""Exit codes of pages that were asked to end."""
 ENDS: Final = 5.0
 """Seconds that they may take to end."""
 
@@ -126,8 +129,11 @@ def ui(
         code = 0
     finally:
         pages.end()
-    if code != 0:
-        raise typer.Exit(1)
+    if code not in STOPPED:
+        raise SettingsError(
+            f"the pages ended with exit code {code}",
+            hint="What they printed above says why; `rag-adapt --debug ui` starts them again.",
+        )
     typer.echo("Stopped.")
 
 

@@ -12,6 +12,10 @@ from streamlit.testing.v1 import AppTest
 from ui.plain import JOINER
 
 APP: Final = Path(__file__).parents[2] / "ui" / "app.py"
+SPOKEN: Final = (
+    *("title", "header", "subheader", "markdown", "caption", "text", "code", "error"),
+    *("warning", "info", "success", "html"),
+)
 PATIENCE: Final = 30.0
 """Seconds that one run of a page may take on a busy machine."""
 
@@ -55,11 +59,14 @@ def until(test: AppTest, true: Callable[[AppTest], object]) -> AppTest:
 
 def words(test: AppTest) -> str:
     """Everything that the page says, a line each; what was escaped is read back."""
-    kinds = ("title", "header", "subheader", "markdown", "caption", "text", "code", "error")
-    kinds += ("warning", "info", "success", "html")
-    found = [one for kind in kinds for one in getattr(test, kind)]
-    labels = [one.label for kind in ("metric", "button", "expander") for one in test.get(kind)]
-    return "\n".join([*(read(str(one.value)) for one in found), *map(read, labels)])
+    found = [one for kind in SPOKEN for one in getattr(test, kind)]
+    names = [label for kind in ("metric", "button", "expander") for label in labels(test, kind)]
+    return "\n".join([*(read(str(one.value)) for one in found), *map(read, names)])
+
+
+def labels(test: AppTest, kind: str) -> list[str]:
+    """What stands on all of one kind, such as `button`, as Streamlit gets it."""
+    return [str(getattr(one, "label", "")) for one in test.get(kind)]
 
 
 def read(text: str) -> str:

@@ -14,7 +14,7 @@ from rag_adapt.schemas.conversations import ConversationDetail, ConversationRequ
 from tests.api.parts import app_of, listening
 from tests.api.test_streaming import Slow
 from tests.serving.parts import imported, published, service
-from tests.ui.parts import button, page, ran, read, until, words
+from tests.ui.parts import button, labels, page, ran, read, until, words
 from ui.connection import ADDRESS
 
 QUESTION = "Which colour has thing number 1?"
@@ -230,7 +230,7 @@ def test_hostile_text_is_text_wherever_it_stands(client: Client) -> None:
         for one in test.markdown:
             assert "http://" not in one.value
         for kind in ("button", "expander"):
-            for label in (one.label for one in test.get(kind)):
+            for label in labels(test, kind):
                 assert "http://" not in label, label
         assert not test.html
 

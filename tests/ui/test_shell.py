@@ -5,19 +5,26 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import psutil
 import pytest
 
 from rag_adapt.cli.app import run
+from rag_adapt.cli.ui import Pages, PagesPlan, plan_pages
 from tests.client.parts import free_port
 from tests.ui.parts import APP, page, ran, read, words
-from ui.__main__ import flags
+from ui.__main__ import NOWHERE, flags, prepared
 from ui.connection import ADDRESS
 from ui.plain import JOINER, label
+
+Found = TypeVar("Found")
 
 
 def test_a_service_that_is_not_there_is_named_with_the_command_that_starts_it(
@@ -70,32 +77,88 @@ def test_other_names_of_the_machine_are_let_in_where_they_are_given() -> None:
 def test_a_label_is_one_line_of_text_without_anything_to_follow(text: str, shown: str) -> None:
     made = label(text)
     assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", made) == shown
-    assert not re.search(r"[!-/:-@\[-`{-~]", re.sub(r"\.", "", made))
+    assert not re.search(r"[!-/:-@\[-`{-~]", re.sub(r"\\.", "", made))
 
 
-def test_the_command_starts_the_pages_prints_their_address_and_ends_with_us(
-    own_folder: Path,
+def test_the_command_serves_the_pages_prints_their_address_and_ends_with_them(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port = free_port()
-    argv = [sys.executable, "-m", "rag_adapt", "ui", "--port", str(port)]
-    process = subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(APP.parents[1])},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)\n"
+    port, codes = free_port(), list[int]()
+    command = threading.Thread(target=lambda: codes.append(run(["ui", "--port", str(port)])))
+    command.start()
+    (pages,) = until_there(psutil.Process().children)
+    (line,) = until_there(lambda: re.findall("Pages at.*", capsys.readouterr().out))
+    assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=20) as found:
         assert found.status == 200
     assert refused(port, host="evil.invalid", origin=f"http://evil.invalid:{port}")
     assert refused(port, host="127.0.0.1", origin="http://evil.invalid")
     assert not refused(port, host="127.0.0.1", origin=f"http://127.0.0.1:{port}")
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20)[0] == "Stopped.\n"
-    assert process.returncode == 0
-    with pytest.raises(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5):
-        pass
+    pages.send_signal(signal.SIGINT)
+    command.join(timeout=20)
+    said = capsys.readouterr()
+    assert (codes, said.out, said.err) == ([0], "Stopped.\n", "")
+
+
+def test_pages_that_end_by_themselves_are_an_error(
+    own_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = list[int]()
+    command = threading.Thread(target=lambda: codes.append(run(["ui", "--port", "0"])))
+    command.start()
+    (pages,) = until_there(psutil.Process().children)
+    pages.kill()
+    command.join(timeout=20)
+    assert codes == [2]
+    assert "the pages ended with exit code -9" in capsys.readouterr().err
+
+
+def test_the_pages_end_when_whoever_started_them_does(own_folder: Path) -> None:
+    pages = Pages(plan_pages(port=0))
+    pages.end()  # nothing has begun
+    pages.start()
+    (child,) = psutil.Process().children()
+    pages.end()
+    assert not child.is_running()
+    pages.end()
+
+
+def until_there(look: Callable[[], Sequence[Found]]) -> Sequence[Found]:
+    """What is found as soon as anything is."""
+    end = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def test_the_pages_process_knows_whom_to_ask_and_reaches_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (ADDRESS, "http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.setenv(name, "before")
+    plan = PagesPlan(api="http://127.0.0.1:1", names=("box.lan",))
+    python, _, _, *arguments = plan.argv()
+    assert python == sys.executable
+    made = prepared([one for one in arguments if one != "--until-eof"])
+    assert made[:3] == ["streamlit", "run", str(APP)]
+    assert "--server.allowedHosts=box.lan" in made
+    assert os.environ[ADDRESS] == "http://127.0.0.1:1"
+    assert os.environ["http_proxy"] == os.environ["https_proxy"] == NOWHERE
+    assert "no_proxy" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8501"),
+        ("0.0.0.0", "http://127.0.0.1:8501"),
+        ("::1", "http://[::1]:8501"),
+        ("::", "http://[::1]:8501"),
+    ],
+)
+def test_the_address_that_is_printed_can_be_opened(host: str, url: str) -> None:
+    assert PagesPlan(host=host).url == url
 
 
 def refused(port: int, *, host: str, origin: str) -> bool:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from rag_adapt.client import Client
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.keys.store import KeyStore
 from tests.api.parts import app_of, listening
 from tests.serving.parts import HOME, service
-from tests.ui.parts import button, page, ran, read, words
+from tests.ui.parts import APP, button, page, ran, read, words
 from ui.connection import ADDRESS
 
 
@@ -84,3 +86,46 @@ def test_a_key_that_is_revoked_leads_back_to_signing_in(guarded: str, keys: KeyS
         keys.revoke("mine")
         assert not ran(test).chat_input
         assert "Sign in" in words(test)
+
+
+def told(request: httpx.Request) -> httpx.Response:
+    """A service whose model is loading on a machine with a fault."""
+    engine = {"engine": "embedded", "model": "m", "weights": "0" * 64, "dtype": "f", "device": "c"}
+    finding = {"name": "disk", "state": "fault", "what": "*full*", "remedy": "rm -r ./cache"}
+    answers = {
+        "/readyz": {
+            "ready": False,
+            "parts": [{"name": "engine", "ready": False, "detail": "the model is being loaded"}],
+        },
+        "/v1/system": {
+            "healthy": False,
+            "uptime": 61.0,
+            "versions": {},
+            "engine": engine,
+            "checked": 0.0,
+            "findings": [finding],
+        },
+        "/v1/models": {"object": "list", "data": [{"id": "base"}]},
+        "/v1/conversations": {"data": [], "next": None},
+    }
+    return httpx.Response(200, json=answers[request.url.path])
+
+
+def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
+    with Client(transport=httpx.MockTransport(told)) as client:
+        test = AppTest.from_file(str(APP), default_timeout=30)
+        test.session_state["connection.client"] = client
+        test.switch_page("views/system.py")
+        said = words(ran(test))
+        assert "*full*" in said
+        assert "rm -r ./cache" in said
+        assert "until every part is ready" in said
+        assert "engine,no,the model is being loaded" in tables(test)
+
+
+def test_without_any_skill_the_chat_says_how_to_get_one() -> None:
+    with Client(transport=httpx.MockTransport(told)) as client:
+        test = AppTest.from_file(str(APP), default_timeout=30)
+        test.session_state["connection.client"] = client
+        assert "rag-adapt skills import" in words(ran(test))
+        assert not test.chat_input
