@@ -18,6 +18,7 @@ import pytest
 
 from rag_adapt.cli.app import run
 from rag_adapt.cli.ui import Pages, PagesPlan, plan_pages
+from tests.api.test_serve import serving
 from tests.client.parts import free_port
 from tests.ui.parts import APP, page, ran, read, words
 from ui.__main__ import NOWHERE, flags, prepared
@@ -121,6 +122,17 @@ def test_the_pages_end_when_whoever_started_them_does(own_folder: Path) -> None:
     pages.end()
     assert not child.is_running()
     pages.end()
+
+
+def test_one_command_serves_both_and_a_kill_leaves_no_pages_behind(own_folder: Path) -> None:
+    port = free_port()
+    with serving("--ui", "--ui-port", str(port)) as (_, process):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)\n"
+        (pages,) = psutil.Process(process.pid).children()
+        process.kill()
+        pages.wait(timeout=20)
 
 
 def until_there(look: Callable[[], Sequence[Found]]) -> Sequence[Found]:
