@@ -35,7 +35,9 @@ HOSTILE: Final = (
     "<img src=http://example.invalid/x> ![x](http://example.invalid) "
     "http://example.invalid/[a](http://example.invalid) <script>window.pwned=1</script>"
 )
-PAGES: Final = ("chat", "system")
+PAGES: Final = tuple(
+    file.stem for file in sorted((ROOT / "ui" / "views").glob("*.py")) if file.stem != "__init__"
+)
 MILLISECONDS: Final = 20_000
 
 
@@ -188,24 +190,26 @@ def test_a_new_user_asks_opens_a_citation_votes_and_finds_it_again(
         assert seen.outside() == []
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_opens_in_both_themes(
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+def test_every_page_opens_in_both_themes_wide_and_narrow(
     browser: "Browser",
     pages: str,
     api: str,
     tmp_path: Path,
-    name: str,
     scheme: Literal["light", "dark"],
+    width: int,
 ) -> None:
-    with opened(browser, scheme, width=390 if scheme == "dark" else 1200) as seen:
+    with opened(browser, scheme, width=width) as seen:
         page = seen.page
-        page.goto(pages if name == "chat" else f"{pages}/{name}")
-        page.get_by_role("heading", name=name.title(), exact=True).wait_for()
-        settle(page)
-        page.screenshot(path=tmp_path / f"{name}-{scheme}.png", full_page=True)
-        paper = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-        assert (sum(map(int, paper.strip("rgba()").split(",")[:3])) < 380) == (scheme == "dark")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert seen.messages == []
-        assert seen.outside() == []
+        for name in PAGES:
+            page.goto(pages if name == "chat" else f"{pages}/{name}")
+            page.get_by_role("heading", name=name.title(), exact=True).wait_for()
+            settle(page)
+            page.screenshot(path=tmp_path / f"{name}-{scheme}.png", full_page=True)
+            paper = page.evaluate(
+                "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
+            )
+            darkness = sum(map(int, paper.strip("rgba()").split(",")[:3]))
+            assert (darkness < 380) == (scheme == "dark"), name
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+            assert (seen.messages, seen.outside()) == ([], []), name
