@@ -175,6 +175,7 @@ def _pairs(report: Report, skill: str) -> None:
     rows = [
         {
             "contrast": f"{pair.b} over {pair.a}",
+            "verdict": pair.verdict,
             "difference (points)": points(pair.delta),
             "95 % interval": points_between(pair.ci_low, pair.ci_high),
             "fixed": pair.fixed,
@@ -182,7 +183,6 @@ def _pairs(report: Report, skill: str) -> None:
             "items": pair.n,
             "p (Holm)": "< 0.001" if pair.p_holm < 0.001 else f"{pair.p_holm:.3f}",
             "detectable (points)": f"{100 * pair.mde:.0f}",
-            "verdict": pair.verdict,
         }
         for pair in report.pairs
         if pair.skill == skill
