@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +21,17 @@ NOWHERE: Final = "http://127.0.0.1:9"
 The client of the service reads no proxy from the environment."""
 
 
-def main() -> None:
-    """Serve until a signal."""
+def main(serve: Callable[[], object] | None = None) -> None:
+    """Serve until a signal.
+
+    Args:
+        serve: What reads Streamlit's command line; Streamlit by default.
+    """
     sys.argv = prepared(sys.argv[1:])
+    (serve or _streamlit)()
+
+
+def _streamlit() -> None:
     from streamlit.web.cli import main as streamlit
 
     streamlit()

@@ -21,7 +21,7 @@ from rag_adapt.cli.ui import Pages, PagesPlan, plan_pages
 from tests.api.test_serve import serving
 from tests.client.parts import free_port
 from tests.ui.parts import APP, page, ran, read, words
-from ui.__main__ import NOWHERE, flags, prepared
+from ui.__main__ import NOWHERE, flags, main
 from ui.connection import ADDRESS
 from ui.plain import JOINER, label
 
@@ -152,7 +152,16 @@ def test_the_pages_process_knows_whom_to_ask_and_reaches_nobody_else(
     plan = PagesPlan(api="http://127.0.0.1:1", names=("box.lan",))
     python, _, _, *arguments = plan.argv()
     assert python == sys.executable
-    made = prepared([one for one in arguments if one != "--until-eof"])
+    ours, theirs = os.pipe()
+    ended = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: ended.set())
+    with os.fdopen(ours) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(sys, "argv", ["ui", *arguments])
+        main(lambda: os.close(theirs))
+        made = sys.argv
+        assert ended.wait(10)
+    signal.signal(signal.SIGINT, before)
     assert made[:3] == ["streamlit", "run", str(APP)]
     assert "--server.allowedHosts=box.lan" in made
     assert os.environ[ADDRESS] == "http://127.0.0.1:1"
