@@ -132,6 +132,13 @@ def _skills(client: Client, id: str, report: Report) -> None:
         figure(chart, key=f"{id}-{place}")
     _arms(report, skill)
     _pairs(report, skill)
+    _answers(client, id, report, skill)
+    _beside(report, skill)
+
+
+@st.fragment
+def _answers(client: Client, id: str, report: Report, skill: str) -> None:
+    """What answers show; drawn by itself, so that a choice here draws no chart again."""
     st.header("Fixed and broken items", anchor=False)
     with shown():
         show_turns(client, id, report, skill)
@@ -139,7 +146,6 @@ def _skills(client: Client, id: str, report: Report) -> None:
         st.header("Mixed-up labels", anchor=False)
         with shown():
             show_confusions(client, id, report, skill)
-    _beside(report, skill)
 
 
 def _arms(report: Report, skill: str) -> None:
