@@ -5,7 +5,7 @@ It does not know how any of it is found out.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from ui.connection import service
 from ui.faults import shown
 from ui.plain import label
 
-SIGNS: Final = {
+SIGNS: Final[dict[str, tuple[str, Literal["green", "orange", "red"]]]] = {
     "ok": (":material/check_circle:", "green"),
     "warning": (":material/warning:", "orange"),
     "fault": (":material/error:", "red"),
