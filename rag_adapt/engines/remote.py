@@ -324,6 +324,7 @@ def _import_litellm() -> Any:
     """Takes seconds the first time, so callers use a thread."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
+    import litellm.llms.base_llm.chat.transformation  # else loaded, or not, by the first answer
 
     litellm.suppress_debug_info = True
     litellm.telemetry = False

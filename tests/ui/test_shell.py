@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,9 +86,11 @@ def test_the_command_serves_the_pages_prints_their_address_and_ends_with_them(
     own_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port, codes = free_port(), list[int]()
-    command = threading.Thread(target=lambda: codes.append(run(["ui", "--port", str(port)])))
+    command = threading.Thread(
+        target=lambda: codes.append(run(["ui", "--port", str(port)])), daemon=True
+    )
     command.start()
-    (pages,) = until_there(psutil.Process().children)
+    (pages,) = until_there(pages_of_ours)
     (line,) = until_there(lambda: re.findall("Pages at.*", capsys.readouterr().out))
     assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=20) as found:
@@ -105,9 +108,9 @@ def test_pages_that_end_by_themselves_are_an_error(
     own_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes = list[int]()
-    command = threading.Thread(target=lambda: codes.append(run(["ui", "--port", "0"])))
+    command = threading.Thread(target=lambda: codes.append(run(["ui", "--port", "0"])), daemon=True)
     command.start()
-    (pages,) = until_there(psutil.Process().children)
+    (pages,) = until_there(pages_of_ours)
     pages.kill()
     command.join(timeout=20)
     assert codes == [2]
@@ -118,7 +121,7 @@ def test_the_pages_end_when_whoever_started_them_does(own_folder: Path) -> None:
     pages = Pages(plan_pages(port=0))
     pages.end()  # nothing has begun
     pages.start()
-    (child,) = psutil.Process().children()
+    (child,) = until_there(pages_of_ours)
     pages.end()
     assert not child.is_running()
     pages.end()
@@ -133,6 +136,16 @@ def test_one_command_serves_both_and_a_kill_leaves_no_pages_behind(own_folder: P
         (pages,) = psutil.Process(process.pid).children()
         process.kill()
         pages.wait(timeout=20)
+
+
+def pages_of_ours() -> list[psutil.Process]:
+    """The pages that this process started, among whatever else it did."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if "--until-eof" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def until_there(look: Callable[[], Sequence[Found]]) -> Sequence[Found]:

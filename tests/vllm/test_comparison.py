@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 from fastapi.testclient import TestClient
 
@@ -44,7 +45,9 @@ def test_routes_are_compared_through_vllm_and_the_adapter_is_served(ground: Grou
             assert reply.status_code == 200, reply.text
             told = reply.json()["rag_adapt"]
             assert told["adapter"].startswith("past-tense@")
-            ready = client.get("/readyz")
-            assert ready.status_code == 200, ready.text
+            until = time.monotonic() + 120  # LiteLLM is loaded meanwhile
+            while (ready := client.get("/readyz")).status_code != 200:
+                assert time.monotonic() < until, ready.text
+                time.sleep(0.5)
     finally:
         opened.close()
