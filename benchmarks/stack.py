@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import yaml  # type: ignore[import-untyped]  # its stubs are not needed for one call
+import yaml
 
 ROOT: Final = Path(__file__).parent.parent
 START: Final = 600.0

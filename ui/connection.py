@@ -1,4 +1,4 @@
-"""The way to the service: one client for each browser session, and signing in where keys are asked.
+"""The way to the service: one client for each browser tab, and signing in where keys are asked.
 
 It does not know what pages ask. The address comes from `rag-adapt ui --api`, by the environment.
 """
@@ -17,11 +17,11 @@ ADDRESS: Final = "RAG_ADAPT_UI_API"
 """Environment variable: address of the service."""
 _CLIENT: Final = "connection.client"
 _KEY: Final = "connection.key"
-"""Names in the session's state, which no other session sees and no file holds."""
+"""Names in the state of one browser tab, which no other sees and no file holds."""
 
 
 def service() -> Client:
-    """This session's client of the service; the same one at every run of a page."""
+    """This browser tab's client of the service; the same one at every run of a page."""
     if _CLIENT not in st.session_state:
         st.session_state[_CLIENT] = Client(os.environ.get(ADDRESS, HERE))
     found = st.session_state[_CLIENT]
@@ -30,7 +30,7 @@ def service() -> Client:
 
 
 def admitted() -> bool:
-    """Whether the service answers this session; where it does not, the page says what to do."""
+    """Whether the service answers this browser tab; where it does not, the page says what to do."""
     if st.session_state.get(ADMITTED):
         return True
     refusal = _refusal()
@@ -46,13 +46,13 @@ def admitted() -> bool:
 
 
 def sign_out_offered() -> None:
-    """A button in the sidebar for sessions that gave a key."""
+    """A button in the sidebar for who gave a key."""
     if st.session_state.get(_KEY):
         st.sidebar.button("Sign out", icon=":material/logout:", on_click=_forget)
 
 
 def _refusal() -> ApiError | SettingsError | None:
-    """Why the service does not answer this session; None where it does."""
+    """Why the service does not answer this browser tab; None where it does."""
     try:
         service().catalog.models()
     except (ApiError, SettingsError) as error:

@@ -14,7 +14,7 @@ from ui.plain import label
 OPEN: Final = "conversation"
 """Query parameter: the id of the open conversation; a reload keeps it."""
 _LAST: Final = "chat.last"
-"""In the session's state: coming back from another page finds it again."""
+"""In the state of a browser tab: coming back from another page finds it again."""
 _LISTED: Final = "chat.listed"
 PAGE: Final = 20
 """Conversations that are listed at first, and more at each wish."""

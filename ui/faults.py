@@ -13,7 +13,7 @@ from rag_adapt.client import ApiError
 from rag_adapt.core.errors import UserError
 
 ADMITTED: Final = "connection.admitted"
-"""In the session's state: the service lets this session in."""
+"""In the state of a browser tab: the service lets it in."""
 
 
 def show(error: UserError) -> None:

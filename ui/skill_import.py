@@ -21,7 +21,7 @@ TARGETS: Final = ("target", "answer", "label", "output", "response", "completion
 SPLITS: Final = ("split", "set", "fold")
 ITSELF: Final = "as the targets suggest"
 NEWS: Final = "skill-imported"
-"""In the session's state: what came of the last import."""
+"""In the state of a browser tab: what came of the last import."""
 
 
 def import_form(client: Client) -> None:

@@ -35,7 +35,7 @@ def zipped(members: Mapping[str, bytes], **more: Any) -> bytes:
 def tarred(members: Mapping[str, bytes], *extra: tarfile.TarInfo, mode: str = "w") -> bytes:
     """A tar archive; with mode `w:gz` a gzipped one."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]  # typed by literal modes
         for name, data in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)

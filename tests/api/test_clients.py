@@ -1,6 +1,7 @@
 """The official OpenAI client and LangChain's ChatOpenAI, unchanged, over loopback HTTP."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -43,11 +44,11 @@ def test_openai_asks_a_route_and_reads_where_the_answer_came_from(client: OpenAI
 
 
 def test_openai_sends_an_answer_back_as_it_came(client: OpenAI) -> None:
-    asked = {"role": "user", "content": "Hello there"}
-    first = client.chat.completions.create(model="scripted", messages=[asked])  # type: ignore[list-item]
-    back = first.choices[0].message.model_dump()
+    asked: Any = {"role": "user", "content": "Hello there"}
+    first = client.chat.completions.create(model="scripted", messages=[asked])
+    back: Any = first.choices[0].message.model_dump()
     assert back["refusal"] is None
-    again = client.chat.completions.create(model="scripted", messages=[asked, back, asked])  # type: ignore[list-item]
+    again = client.chat.completions.create(model="scripted", messages=[asked, back, asked])
     assert again.choices[0].message.content
 
 
@@ -84,7 +85,7 @@ def test_openai_raises_its_own_errors_with_our_code_and_reason(client: OpenAI) -
 
 
 def test_chat_openai_asks_remembers_and_streams(url: str) -> None:
-    model = ChatOpenAI(model="route:prompt/colours", base_url=url, api_key="none")  # type: ignore[arg-type]
+    model = ChatOpenAI(model="route:prompt/colours", base_url=url, api_key="none")  # type: ignore[arg-type]  # plain text, as users write it
     answer = model.invoke([HumanMessage("thing 1"), AIMessage("red"), HumanMessage("thing 2")])
     assert answer.content == "thing 2"
     assert answer.usage_metadata is not None
