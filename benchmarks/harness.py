@@ -1,7 +1,8 @@
 """rag-adapt's embedded engine beside lm-evaluation-harness: same prompts, model and limits.
 
-It does not judge: it prints items per second, the ratio to the harness's best batch size, and, in
-float32, how many outputs are equal. The harness gets an environment of its own, made on first use.
+It does not judge: it prints items per second, the ratio to the harness's best batch size, and how
+many outputs are equal, as text and token for token. The harness gets an environment of its own,
+made on first use.
 
     python -m benchmarks.harness --data ../shared/data/banking77/train.csv
 """
@@ -22,8 +23,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from rag_adapt.core.protocols import Engine
 from rag_adapt.core.types import Call, Message, Outcome, Sampling
+from rag_adapt.engines.embedded import EmbeddedEngine
+from rag_adapt.engines.embedded_rows import Row
 
 HERE: Final = Path(__file__).parent
 INTENTS: Final = 12
@@ -52,6 +54,8 @@ class Result:
     """Of all threads: steadier than wall seconds on a machine that has other work."""
     outputs: tuple[str, ...]
     prompt_ids: tuple[tuple[int, ...], ...]
+    output_ids: tuple[tuple[int, ...], ...]
+    """Ours end with the token that ended the answer; the harness goes on until its batch ends."""
 
     @property
     def rate(self) -> float:
@@ -110,7 +114,8 @@ def run_harness(
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        command = [python, HERE / "harness_side.py", "--model", model, "--prompts", prompts]
+        # -P: this folder has a module called statistics, which must not stand before the library's
+        command = [python, "-P", HERE / "harness_side.py", "--model", model, "--prompts", prompts]
         command += ["--out", out, "--dtype", dtype, "--max-tokens", MAX_TOKENS]
         command += ["--batch-sizes", *sizes]
         subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
@@ -122,43 +127,58 @@ def run_harness(
             cpu_seconds=data["cpu_seconds"],
             outputs=tuple(data["outputs"]),
             prompt_ids=tuple(tuple(ids) for ids in data["prompt_ids"]),
+            output_ids=tuple(tuple(ids) for ids in data["output_ids"]),
         )
         for size, data in found.items()
     ]
 
 
-async def run_ours(engine: Engine, items: Sequence[Problem], name: str, width: int) -> Result:
+class Watched(EmbeddedEngine):
+    """The embedded engine, its rows kept: an outcome does not carry the answer's tokens."""
+
+    def __init__(self, loaded: Any) -> None:
+        super().__init__(loaded)
+        self.rows: dict[int, Row] = {}
+        """By the identity of the call."""
+
+    def _asked(self, call: Call, tokens: Sequence[int], flight: Any) -> Any:
+        asked = super()._asked(call, tokens, flight)
+        self.rows[id(call)] = asked.row
+        return asked
+
+
+async def run_ours(engine: Watched, items: Sequence[Problem], name: str, width: int) -> Result:
     """All problems through an engine, `width` in flight, as the benchmark's runner does."""
     slots = asyncio.Semaphore(width)
+    calls = [Call(messages=problem.messages, sampling=SAMPLING) for problem in items]
 
-    async def ask(problem: Problem) -> Outcome:
+    async def ask(call: Call) -> Outcome:
         async with slots:
-            call = Call(messages=problem.messages, sampling=SAMPLING)
             outcomes = [delta.outcome async for delta in engine.generate(call)]
         assert outcomes[-1] is not None
         return outcomes[-1]
 
-    await asyncio.gather(*(ask(problem) for problem in items[:2]))
+    await asyncio.gather(*(ask(call) for call in calls[:2]))
     start, worked = time.perf_counter(), time.process_time()
-    found = await asyncio.gather(*(ask(problem) for problem in items))
+    found = await asyncio.gather(*(ask(call) for call in calls))
     return Result(
         name=name,
         seconds=time.perf_counter() - start,
         cpu_seconds=time.process_time() - worked,
         outputs=tuple(outcome.text for outcome in found),
         prompt_ids=tuple(outcome.sent.token_ids or () for outcome in found),
+        output_ids=tuple(tuple(engine.rows[id(call)].produced) for call in calls),
     )
 
 
-def load_engine(home: Path, *, deterministic: bool) -> tuple[Any, Path, Any]:
+def load_engine(home: Path, *, deterministic: bool) -> tuple[Watched, Path, Any]:
     """The embedded engine, the model's folder, and the model's chat format."""
-    from rag_adapt.engines.embedded import EmbeddedEngine
     from rag_adapt.models.loading import load_language_model
     from rag_adapt.models.resolve import resolve_model
 
     files = resolve_model("default", home=home)
     loaded = load_language_model(files, device="cpu", deterministic=deterministic)
-    return EmbeddedEngine(loaded), files.path, loaded.chat
+    return Watched(loaded), files.path, loaded.chat
 
 
 def write_prompts(path: Path, items: Sequence[Problem], chat: Any) -> None:
@@ -204,7 +224,14 @@ def show(results: Sequence[Result]) -> None:
     print(f"prompts with the same tokens     {_same(ours.prompt_ids, best.prompt_ids)}")
     print(f"tokens per prompt, mean          {tokens:.0f}")
     for result in theirs:
-        print(f"outputs equal to {result.name}: {_same(ours.outputs, result.outputs)}")
+        cut = [
+            other[: len(mine)]
+            for mine, other in zip(ours.output_ids, result.output_ids, strict=True)
+        ]
+        print(
+            f"outputs equal to {result.name}: {_same(ours.outputs, result.outputs)} as text, "
+            f"{_same(ours.output_ids, cut)} token for token"
+        )
     for mine, other in zip(ours.outputs, theirs[0].outputs, strict=True):
         if mine != other and ours.name.endswith("float32"):
             print(f"  ours    {mine!r}\n  harness {other!r}")

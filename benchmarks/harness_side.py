@@ -1,7 +1,8 @@
 """The other side of `harness.py`: lm-evaluation-harness, in an environment of its own.
 
 It does not know rag-adapt. It reads prompts that are already rendered, runs them as a task of the
-harness with its `hf` model at each batch size, and writes outputs, prompt tokens and seconds.
+harness with its `hf` model at each batch size, and writes outputs as text and as tokens, prompt
+tokens and seconds.
 """
 
 import argparse
@@ -49,18 +50,35 @@ def evaluate(lm: Any, tasks: Any) -> dict[str, Any]:
         cpu += time.process_time() - worked
         return answers
 
+    written: dict[tuple[int, ...], list[int]] = {}
     lm.generate_until = timed
+    lm._model_generate = _noting(lm._model_generate, written)
     found = simple_evaluate(
         model=lm, tasks=["rendered_prompts"], task_manager=tasks, bootstrap_iters=0
     )
     lm.generate_until = inner
     samples = sorted(found["samples"]["rendered_prompts"], key=lambda sample: sample["doc_id"])
+    prompts = [lm.tok_encode(sample["doc"]["prompt"]) for sample in samples]
     return {
         "seconds": wall,
         "cpu_seconds": cpu,
         "outputs": [sample["resps"][0][0] for sample in samples],
-        "prompt_ids": [lm.tok_encode(sample["doc"]["prompt"]) for sample in samples],
+        "prompt_ids": prompts,
+        "output_ids": [written[tuple(prompt)] for prompt in prompts],
     }
+
+
+def _noting(generate: Any, written: dict[tuple[int, ...], list[int]]) -> Any:
+    """The harness's call of the model, its tokens kept by prompt: it hands back text alone."""
+
+    def noted(context: Any, max_length: int, stop: Any, **others: Any) -> Any:
+        found = generate(context, max_length, stop, **others)
+        masks, width = others["attention_mask"].bool(), context.shape[1]
+        for prompt, mask, tokens in zip(context, masks, found, strict=True):
+            written[tuple(prompt[mask].tolist())] = tokens[width:].tolist()
+        return found
+
+    return noted
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
