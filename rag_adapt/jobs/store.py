@@ -59,6 +59,8 @@ COLUMNS: Final = (
 class JobStore:
     """Submits, finds and changes jobs; threads and processes may do so at once.
 
+    The file is opened when it is first needed, so that a busy one delays no start.
+
     Args:
         home: The folder that holds `state.db` and `jobs/`, the logs.
         waiting: Jobs that may wait behind the one that runs.
@@ -69,12 +71,8 @@ class JobStore:
         self.folder = home / LOGS
         self._waiting = waiting
         self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._connection = open_writer(self.path)
-        self.close = close_with(self, self._connection)
-        with translated(self.path):
-            self._connection.execute(SCHEMA)
-            self._connection.execute(BY_STATE)
 
     def submit(self, argv: Sequence[str], *, key: str | None = None) -> Job:
         """A new job that waits for its turn; or the one that this key made before.
@@ -107,8 +105,8 @@ class JobStore:
         Raises:
             JobNotFoundError: there is none.
         """
-        with self._lock, translated(self.path):
-            found = _one(self._connection, "id = ?", job)
+        with self._reading() as connection:
+            found = _one(connection, "id = ?", job)
         if found is None:
             raise JobNotFoundError(
                 f"no job {job[:60]!r}", hint="GET /v1/jobs lists the jobs that are remembered."
@@ -119,8 +117,8 @@ class JobStore:
         """The newest jobs first; only those in these states, where any are given."""
         where = f"state IN ({', '.join('?' * len(states))})" if states else "1"
         query = f"SELECT {COLUMNS} FROM jobs WHERE {where} ORDER BY number DESC LIMIT ?"
-        with self._lock, translated(self.path):
-            rows = self._connection.execute(query, (*states, limit)).fetchall()
+        with self._reading() as connection:
+            rows = connection.execute(query, (*states, limit)).fetchall()
         return tuple(_job(row) for row in rows)
 
     def claim(self) -> Job | None:
@@ -191,6 +189,13 @@ class JobStore:
             log_path(self.folder, job).unlink(missing_ok=True)
             output_path(self.folder, job).unlink(missing_ok=True)
 
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
     def _check_room(self, connection: sqlite3.Connection) -> None:
         (active,) = connection.execute(
             "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running')"
@@ -202,9 +207,23 @@ class JobStore:
             )
 
     @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self.path):
+            yield self._opened()
+
+    @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, translated(self.path), transaction(self._connection):
-            yield self._connection
+        with self._reading() as connection, transaction(connection):
+            yield connection
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = open_writer(self.path)
+            close_with(self, connection)
+            connection.execute(SCHEMA)
+            connection.execute(BY_STATE)
+            self._connection = connection
+        return self._connection
 
 
 def _one(connection: sqlite3.Connection, where: str, value: str) -> Job | None:

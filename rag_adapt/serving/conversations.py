@@ -4,6 +4,7 @@ It does not know what answers.
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,22 +31,18 @@ from rag_adapt.serving.traces import new_id
 
 TITLE: Final = 80
 """Characters of the first question that become a title."""
-BUSY_MILLISECONDS: Final = 5000
-"""How long a change waits for another process's transaction."""
 Result = TypeVar("Result")
 
 
 class ConversationBook:
     """The conversations of one home; each is found by its owner alone.
 
+    The file is opened when it is first needed, so that a busy one delays no start.
+
     Args:
         home: The folder that holds `state.db`; made where it is missing.
         bounds: How much one caller may have.
         process: Who writes answers here; this process by default.
-
-    Raises:
-        StorageError: the file cannot be written.
-        CollectionError: the file is damaged.
     """
 
     def __init__(
@@ -56,18 +53,16 @@ class ConversationBook:
         self.bounds = bounds or Bounds()
         self.process = process or Process.this()
         self.path.touch(mode=0o600)  # what people ask is nobody else's business
-        self._db = open_writer(self.path)
-        with translated(self.path):
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._rows = Rows(self._db)
+        self._db: sqlite3.Connection
+        self._rows: Rows
+        self._is_open = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="conversations")
 
     def close(self) -> None:
         """Finish writing and close the file."""
         self._thread.shutdown(wait=True)
-        self._db.close()
+        if self._is_open:
+            self._db.close()
 
     async def create(
         self, owner: str, *, models: Sequence[str], skill: str | None = None, title: str = ""
@@ -263,9 +258,24 @@ class ConversationBook:
         )
         return Placed(turn=replace(turn, generations=(*turn.generations, *made)), orders=orders)
 
+    def _open(self) -> None:
+        """Open the file, in the thread that uses it; tried again where another process has it."""
+        if self._is_open:
+            return
+        self._db = open_writer(self.path)
+        try:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA foreign_keys = ON")
+            self._rows = Rows(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+        self._is_open = True
+
     async def _run(self, work: Callable[[], Result]) -> Result:
         def guarded() -> Result:
             with translated(self.path):
+                self._open()
                 return work()
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)

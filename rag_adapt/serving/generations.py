@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rag_adapt.core.errors import RagAdaptError
+from rag_adapt.core.errors import LockedError, RagAdaptError
 from rag_adapt.serving.conversation import Conversation, Generation, Order, Placed, State, Turn
 from rag_adapt.serving.conversations import ConversationBook
 
@@ -24,6 +24,10 @@ BEAT: Final = 15.0
 nothing are cut."""
 LOOK_SECONDS: Final = 0.5
 """Between two looks at what another process of this home writes."""
+START_SECONDS: Final = 0.5
+"""How long a start waits until what was left behind is marked."""
+BUSY_SECONDS: Final = 1.0
+"""Before the next try to do so, where another process holds the file."""
 log = logging.getLogger("rag_adapt.serving")
 
 
@@ -103,6 +107,7 @@ class Generations:
         self._save_seconds, self._beat = save_seconds, beat
         self._live: dict[str, _Live] = {}
         self._saver: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     @property
     def under_way(self) -> int:
@@ -110,21 +115,33 @@ class Generations:
         return len(self._live)
 
     async def start(self) -> None:
-        """Mark as interrupted what a process left behind that is gone."""
-        try:
-            left = await self._book.settle(ours=True)
-        except RagAdaptError as error:  # readiness says the same of the file
-            log.warning("answers that were left behind are not marked: %s", error.fact)
+        """Mark as interrupted what a process left behind that is gone; later, if that must wait."""
+        self._settling = asyncio.create_task(self._settle())
+        await asyncio.wait({self._settling}, timeout=START_SECONDS)
+
+    async def _settle(self) -> None:
+        ours = True  # what this process begins comes to the file after the first look
+        while True:
+            try:
+                left = await self._book.settle(ours=ours)
+            except LockedError:
+                ours = False
+                await asyncio.sleep(BUSY_SECONDS)
+                continue
+            except RagAdaptError as error:
+                log.warning("answers that were left behind are not marked: %s", error.fact)
+                return
+            if left:
+                log.info("%d answers were interrupted when the service ended", left)
             return
-        if left:
-            log.info("%d answers were interrupted when the service ended", left)
 
     async def stop(self) -> None:
         """Interrupt what is under way; its text is kept."""
         await asyncio.gather(*(self._stop(one, "interrupted") for one in self._lives()))
-        if self._saver is not None:
-            self._saver.cancel()
-            await asyncio.gather(self._saver, return_exceptions=True)
+        for task in (self._saver, self._settling):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def begin(self, placed: Placed) -> None:
         """Begin what was ordered; cancel what went away with the turn that it replaces."""

@@ -1,12 +1,15 @@
 """One key makes one job, the queue has an end, and changes are whole."""
 
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag_adapt.core.errors import LockedError
 from rag_adapt.jobs.job import (
     Job,
     JobError,
@@ -20,6 +23,7 @@ from rag_adapt.jobs.job import (
     read_lines,
 )
 from rag_adapt.jobs.store import WAITING, JobStore
+from rag_adapt.retrieval import sqlite
 from tests.jobs.running import ROOT
 
 BENCH = ["bench", "orders"]
@@ -229,3 +233,26 @@ def test_states_that_end_are_the_ones_that_do_not_change(store: JobStore) -> Non
     job: Job = store.submit(BENCH)
     assert not job.has_ended
     assert store.ask_to_cancel(job.id).has_ended
+
+
+def test_a_home_that_another_process_writes_to_delays_no_start(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    home.mkdir()
+    with closing(sqlite3.connect(home / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        store = JobStore(home)
+        with pytest.raises(LockedError):
+            store.submit(BENCH)
+        other.execute("ROLLBACK")
+        job = store.submit(BENCH)
+    assert [found.id for found in JobStore(home).list()] == [job.id]
+
+
+def test_a_closed_store_opens_again(store: JobStore) -> None:
+    store.close()
+    job = store.submit(BENCH)
+    store.close()
+    store.close()
+    assert store.get(job.id) == job

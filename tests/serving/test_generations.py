@@ -1,15 +1,18 @@
 """Answers are written, saved now and then, followed by any number of readers, and stopped."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rag_adapt.core.errors import StorageError
+from rag_adapt.core.errors import LockedError, StorageError
+from rag_adapt.retrieval import sqlite
+from rag_adapt.serving import generations
 from rag_adapt.serving.conversation import Generation, Order, Placed
 from rag_adapt.serving.conversations import ConversationBook
 from rag_adapt.serving.generations import Ending, Generations, Look
@@ -341,6 +344,39 @@ def test_a_start_that_cannot_read_the_file_is_said_and_no_more(
 
     run(check())
     assert "the file cannot be read" in caplog.text
+
+
+def test_what_was_left_behind_is_marked_once_another_process_lets_go_of_a_fresh_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(generations, "START_SECONDS", 0.05)
+    monkeypatch.setattr(generations, "BUSY_SECONDS", 0.05)
+
+    class Settling(ConversationBook):
+        settled = asyncio.Event()
+
+        async def settle(self, *, ours: bool = False) -> int:
+            left = await super().settle(ours=ours)
+            self.settled.set()
+            return left
+
+    async def check() -> None:
+        with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            book = Settling(tmp_path)
+            writing = Generations(book, Script())
+            await writing.start()
+            with pytest.raises(LockedError):
+                await book.create(ME, models=["a"])
+            other.execute("ROLLBACK")
+        async with asyncio.timeout(10):
+            await book.settled.wait()
+        await book.create(ME, models=["a"])
+        await writing.stop()
+        book.close()
+
+    run(check())
 
 
 def test_what_was_left_behind_is_interrupted_at_the_start(tmp_path: Path) -> None:
