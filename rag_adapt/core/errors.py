@@ -7,7 +7,8 @@ It does not know how an error is shown: the command line and the API each have o
     │   ├── SettingsError         a configuration value is wrong
     │   ├── SkillError            a skill folder, or a file to import, is wrong
     │   │   ├── UnknownSkillError (api/run_orders.py) no skill of that name
-    │   │   └── SkillExistsError  (api/imports.py) a skill of that name is there already
+    │   │   ├── SkillExistsError  (api/imports.py) a skill of that name is there already
+    │   │   └── TemplateChangedError (skills/editing.py) another template stands there by now
     │   ├── TemplateError         a template has an illegal or unfilled placeholder
     │   ├── ModelNotFoundError    no weights where we looked
     │   ├── CollectionError       a collection is missing, empty or cannot be built
