@@ -13,6 +13,7 @@ from rag_adapt.adapters import lora
 from rag_adapt.adapters.card import DevPoint, LossPoint
 from rag_adapt.adapters.checkpoint import Checkpoint, Figures, Unfinished
 from rag_adapt.adapters.pack import TokenRow
+from rag_adapt.adapters.said import STAGE, StepFigures, note_of
 from rag_adapt.core.protocols import Progress
 
 if TYPE_CHECKING:
@@ -232,11 +233,11 @@ class Watch:
         self._held_out = replace(known, curve=curve)
 
     def _say(self, first: str = "") -> None:
-        bits = self.curve[-1].bits if self.curve else self.start.before
-        held_out = "" if bits is None else f"held-out {bits:.2f} bits/token"
-        loss = f"loss {self.losses[-1].loss:.3f}" if self.losses else ""
-        note = ", ".join(part for part in (first, loss, held_out) if part)
-        self._progress.update("train", self.done, self._steps, note)
+        figures = StepFigures(
+            loss=self.losses[-1].loss if self.losses else None,
+            bits=self.curve[-1].bits if self.curve else self.start.before,
+        )
+        self._progress.update(STAGE, self.done, self._steps, note_of(figures, first))
 
     def _figures(self) -> Figures:
         return Figures(

@@ -22,6 +22,7 @@ from rag_adapt.api import (
     comparisons,
     completions,
     conversations,
+    documents,
     feedback,
     generations,
     jobs,
@@ -31,6 +32,8 @@ from rag_adapt.api import (
     security,
     skills,
     system,
+    templates,
+    training,
 )
 from rag_adapt.api.checkup import Checkup
 from rag_adapt.api.desk import Desk
@@ -61,7 +64,10 @@ TAGS: Final = [
     {"name": "adapters", "description": "Trained weights: train, prove, choose, delete."},
     {"name": "feedback", "description": "Votes and better answers: give, decide, export."},
 ]
-LONG_WORK: Final = (jobs, runs, adapter_uploads, residence, adapters, skills, collections, system)
+LONG_WORK: Final = (
+    *(jobs, runs, adapter_uploads, residence, adapters, skills, templates, collections),
+    *(documents, training, system),
+)
 """What needs a desk: for long work, or for its settings."""
 
 

@@ -105,7 +105,7 @@ async def search(
     # it is a whole embedder; its type says only what routes need of it
     live = cast(Embedder, service.live.embedder)
     embedder = None if body.mode == "lexical" else live
-    folder = _folder(desk_of(request), name)
+    folder = folder_of(desk_of(request), name)
 
     def found() -> SearchResult:
         with Collection.open(folder, embedder) as open_:
@@ -133,7 +133,7 @@ async def documents(
     """Paths of the documents that are indexed, in order."""
 
     def page() -> DocumentList:
-        with Collection.open(_folder(desk_of(request), name)) as open_:
+        with Collection.open(folder_of(desk_of(request), name)) as open_:
             known = [path for path in sorted(open_.documents()) if cursor is None or path > cursor]
         more = known[limit - 1] if len(known) > limit else None
         return DocumentList(data=known[:limit], next=more)
@@ -153,7 +153,7 @@ async def document(request: Request, name: Name, document: Document) -> Document
     """Its text as it was parsed, which the spans of passages count in."""
 
     def read() -> DocumentText:
-        with Collection.open(_folder(desk_of(request), name)) as open_:
+        with Collection.open(folder_of(desk_of(request), name)) as open_:
             if document not in open_.documents():
                 raise DocumentNotFoundError(
                     f"collection {name!r} has no document {document[:80]!r}",
@@ -196,8 +196,8 @@ async def add(
     of them: send them again, or any others, later.
     """
     desk = desk_of(request)
-    await _library(desk).add(name, body.documents)
-    return await accept(request, response, _build(desk, name), idempotency_key)
+    await library_of(desk).add(name, body.documents)
+    return await accept(request, response, build_command(desk, name), idempotency_key)
 
 
 @router.delete(
@@ -217,8 +217,8 @@ async def delete(
 ) -> JobInfo:
     """Delete an uploaded document; a job takes it out of the index."""
     desk = desk_of(request)
-    await asyncio.to_thread(_library(desk).remove, name, document)
-    return await accept(request, response, _build(desk, name), None)
+    await asyncio.to_thread(library_of(desk).remove, name, document)
+    return await accept(request, response, build_command(desk, name), None)
 
 
 @router.delete(
@@ -247,8 +247,8 @@ def _removed(desk: Desk, name: str) -> Removal:
         ApiProblem: 409, a job works with it.
         LockedError: somebody else does.
     """
-    if not _library(desk).holds(name):
-        _folder(desk, name)
+    if not library_of(desk).holds(name):
+        folder_of(desk, name)
     if users := [job for job in desk.jobs.list("queued", "running") if _uses(job, name)]:
         raise ApiProblem(
             status=409,
@@ -268,18 +268,18 @@ def _uses(job: Job, name: str) -> bool:
     return job.argv[0] == "index" and name in job.argv
 
 
-def _library(desk: Desk) -> Library:
+def library_of(desk: Desk) -> Library:
     return Library(desk.home, desk.settings.indexes)
 
 
-def _build(desk: Desk, name: str) -> list[str]:
+def build_command(desk: Desk, name: str) -> list[str]:
     """The command that brings a collection up to date with its uploaded documents."""
     flags = own_flags(desk.settings, ("embedder",))
-    folder = str(_library(desk).folder(name).absolute())
+    folder = str(library_of(desk).folder(name).absolute())
     return ["index", "build", "--json", *flags, "--", name, folder]
 
 
-def _folder(desk: Desk, name: str) -> Folder:
+def folder_of(desk: Desk, name: str) -> Folder:
     """Where a collection lies.
 
     Raises:
@@ -294,7 +294,7 @@ def _folder(desk: Desk, name: str) -> Folder:
 
 
 def _listed(desk: Desk) -> CollectionList:
-    library = _library(desk)
+    library = library_of(desk)
     return CollectionList(
         data=[
             CollectionEntry(

@@ -76,6 +76,24 @@ class Library:
         """Whether this collection's documents were uploaded."""
         return NAME.fullmatch(name) is not None and (self._folder / name).is_dir()
 
+    def files(self, name: str) -> frozenset[str]:
+        """Names of the documents that were uploaded for a collection."""
+        if not self.holds(name):
+            return frozenset()
+        found = (path.name for path in self.folder(name).iterdir() if path.is_file())
+        return frozenset(file for file in found if not file.startswith("."))
+
+    def check_file(self, name: str, document: str) -> None:
+        """Stop unless this document was uploaded for this collection.
+
+        Raises:
+            NotOursError: the collection was built from another folder.
+            DocumentNotFoundError: there is none of that name.
+        """
+        self._check_ours(name)
+        if document not in self.files(name):
+            raise _no_document(name, document)
+
     async def add(self, name: str, uploads: Sequence[UploadFile]) -> None:
         """Keep documents, all of them or none; one of the same name is replaced.
 
@@ -114,20 +132,13 @@ class Library:
             DocumentNotFoundError: there is none of that name.
             CollectionError: it is the last one.
         """
-        self._check_ours(name)
-        folder = self.folder(name)
-        known = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        if document not in known:
-            raise DocumentNotFoundError(
-                f"collection {name!r} has no document {document[:80]!r}",
-                hint=f"GET /v1/collections/{name}/documents lists them.",
-            )
-        if len(known) == 1:
+        self.check_file(name, document)
+        if len(self.files(name)) == 1:
             raise CollectionError(
                 f"{document!r} is the last document of collection {name!r}",
                 hint="Add another one first: a collection without documents cannot be searched.",
             )
-        (folder / document).unlink()
+        (self.folder(name) / document).unlink()
 
     def _check_ours(self, name: str) -> None:
         elsewhere = collection_folder(self._indexes, name).is_dir() and not self.holds(name)
@@ -150,6 +161,13 @@ class Library:
                     f"document {name!r} is of no kind that is read",
                     hint=f"Upload files that end in {', '.join(sorted(SUFFIXES))}.",
                 )
+
+
+def _no_document(name: str, document: str) -> DocumentNotFoundError:
+    return DocumentNotFoundError(
+        f"collection {name!r} has no document {document[:80]!r}",
+        hint=f"GET /v1/collections/{name}/files lists them.",
+    )
 
 
 def _kept(uploads: Sequence[UploadFile], names: Sequence[str], place: Path) -> dict[str, str]:

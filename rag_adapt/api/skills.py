@@ -1,4 +1,4 @@
-"""`/v1/skills/{name}`, `/v1/skills:import`, `/v1/templates:render`: one skill, more skills.
+"""`/v1/skills/{name}`, `/v1/skills:import`: one skill, more skills.
 
 It does not know how a skill is read, imported or judged.
 """
@@ -8,29 +8,22 @@ from dataclasses import asdict
 from pathlib import Path as Folder
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Body, Form, Header, Path, Request
+from fastapi import APIRouter, Form, Header, Path, Request
 
 from rag_adapt.api.catalog import skill_info
 from rag_adapt.api.desk import BENCH, CHAT, desk_of, shown
 from rag_adapt.api.imports import SHOWN, ImportForm, import_upload
-from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import check_skills
 from rag_adapt.core.errors import SkillError
-from rag_adapt.core.template import Template
-from rag_adapt.core.types import Draft, Example, Passage
 from rag_adapt.schemas.skills import (
     Imported,
     NearDuplicates,
-    Rendered,
-    RenderedMessage,
-    RenderRequest,
     SkillCheck,
     SkillDetail,
     SplitInfo,
 )
 from rag_adapt.serving.service import SkillEntry
-from rag_adapt.skills.load import SkillPlace, find_skill, list_skills, read_skill
-from rag_adapt.skills.skill import Skill
+from rag_adapt.skills.load import SkillPlace, list_skills, read_skill
 
 router = APIRouter(tags=["skills"])
 DETAIL: Final[dict[str, Any]] = {
@@ -86,22 +79,6 @@ IMPORTED: Final[dict[str, Any]] = {
     "left_out": [],
     "notes": [],
 }
-RENDER: Final[dict[str, Any]] = {
-    "skill": "past-tense",
-    "input": "walk",
-    "examples": [{"input": "go", "output": "went"}],
-}
-RENDERED: Final[dict[str, Any]] = {
-    "skill": "past-tense",
-    "template": "prompt",
-    "hash": "0f5b7e9c2d11",
-    "messages": [
-        {"role": "system", "content": "Give the simple past."},
-        {"role": "user", "content": "go"},
-        {"role": "assistant", "content": "went"},
-        {"role": "user", "content": "walk"},
-    ],
-}
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["past-tense"])]
 
 
@@ -115,7 +92,7 @@ Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", example
 )
 async def skill(request: Request, name: Name) -> SkillDetail:
     """What it asks for, how it is scored, and which templates it has."""
-    return await asyncio.to_thread(lambda: _detail(_place(name, desk_of(request).home)))
+    return await asyncio.to_thread(lambda: _detail(place_of(name, desk_of(request).home)))
 
 
 @router.get(
@@ -128,7 +105,7 @@ async def skill(request: Request, name: Name) -> SkillDetail:
 )
 async def check(request: Request, name: Name) -> SkillCheck:
     """Read it strictly: every fault, what may be wrong with it all the same, near-duplicates."""
-    return await asyncio.to_thread(lambda: _checked(_place(name, desk_of(request).home)))
+    return await asyncio.to_thread(lambda: _checked(place_of(name, desk_of(request).home)))
 
 
 @router.post(
@@ -162,26 +139,7 @@ async def import_(
     return await import_upload(body, desk_of(request).home)
 
 
-@router.post(
-    "/v1/templates:render",
-    summary="Render a template",
-    operation_id="render",
-    response_model=Rendered,
-    responses=shown(RENDERED, 404, 413, 415),
-    openapi_extra=CHAT,
-)
-async def render(
-    request: Request,
-    body: Annotated[
-        RenderRequest,
-        Body(openapi_examples={"shot": {"summary": "With an example", "value": RENDER}}),
-    ],
-) -> Rendered:
-    """The messages that a route would send for this input, these examples and passages."""
-    return await asyncio.to_thread(_rendered, body, desk_of(request).home)
-
-
-def _place(name: str, home: Folder) -> SkillPlace:
+def place_of(name: str, home: Folder) -> SkillPlace:
     """Where the skill of this name lies.
 
     Raises:
@@ -237,47 +195,3 @@ def _checked(place: SkillPlace) -> SkillCheck:
         documents=summary.documents,
         near_duplicates=[NearDuplicates(**asdict(p)) for p in summary.near_duplicates[:SHOWN]],
     )
-
-
-def _rendered(order: RenderRequest, home: Folder) -> Rendered:
-    check_skills([order.skill], home)
-    found = find_skill(order.skill, home)
-    template = _template(found, order)
-    draft = Draft(
-        item_id="rendered",
-        input=order.input,
-        labels=found.labels,
-        passages=tuple(
-            Passage(document=f"passage {number}", start=0, end=len(text), text=text)
-            for number, text in enumerate(order.passages, start=1)
-        ),
-        examples=tuple(Example(input=e.input, output=e.output) for e in order.examples),
-    )
-    messages = [RenderedMessage(role=m.role, content=m.content) for m in template.render(draft)]
-    return Rendered(
-        skill=found.name, template=order.template, hash=template.hash, messages=messages
-    )
-
-
-def _template(skill: Skill, order: RenderRequest) -> Template:
-    """The template that is named.
-
-    Raises:
-        ApiProblem: the skill has none of that name, or it shows no passages and some were sent.
-    """
-    template = skill.templates.get(order.template)
-    if template is None:
-        raise ApiProblem(
-            status=404,
-            code="template-not-found",
-            detail=f"skill {skill.name!r} has no template {order.template!r}",
-            hint=f"It has: {', '.join(skill.templates)}.",
-        )
-    if order.passages and not template.wants_context:
-        raise ApiProblem(
-            status=400,
-            code="template",
-            detail=f"template {order.template!r} of skill {skill.name!r} shows no passages",
-            hint="Leave `passages` out, or name a template that holds {context}.",
-        )
-    return template

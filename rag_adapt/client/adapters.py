@@ -11,6 +11,7 @@ from rag_adapt.schemas.adapters import (
     Removed,
     ResidentAdapter,
     ResidentList,
+    TrainingProgress,
     TrainRequest,
 )
 from rag_adapt.schemas.catalog import AdapterInfo, AdapterList
@@ -52,6 +53,14 @@ class Adapters:
         """
         request = Request(method="POST", path="/v1/adapters", body=order, key=key or fresh_key())
         return self._connection.fetch(JobInfo, request)
+
+    def training(self, job: str) -> TrainingProgress:
+        """Loss and held-out code length of a training job so far, step by step.
+
+        Raises:
+            ApiError: `job-not-found`.
+        """
+        return self._connection.fetch(TrainingProgress, Request(path=path("jobs", job, "training")))
 
     def upload(
         self,

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from rag_adapt.client.connection import Connection, Request, Upload, fresh_key, nested, path
 from rag_adapt.client.pages import entries
 from rag_adapt.schemas.collections import (
+    ChunkInfo,
+    ChunkList,
     CollectionEntry,
     CollectionList,
     CollectionRemoved,
     DocumentList,
     DocumentText,
+    FileList,
+    FileState,
     SearchRequest,
     SearchResult,
 )
@@ -76,6 +80,59 @@ class Collections:
         """
         request = Request(path=f"{path('collections', name, 'documents')}/{nested(document)}")
         return self._connection.fetch(DocumentText, request)
+
+    def files_page(
+        self,
+        name: str,
+        *,
+        state: FileState | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> FileList:
+        """One page of all documents by path, each with its state, and how many are in which.
+
+        Raises:
+            ApiError: there is no such collection.
+        """
+        query = {"state": state, "limit": limit, "cursor": cursor}
+        request = Request(path=path("collections", name, "files"), query=query)
+        return self._connection.fetch(FileList, request)
+
+    def chunks_page(
+        self, name: str, document: str, *, limit: int | None = None, cursor: int | None = None
+    ) -> ChunkList:
+        """One page of a document's chunks, in order.
+
+        Raises:
+            ApiError: `document-not-found`: it is not indexed.
+        """
+        query = {"document": document, "limit": limit, "cursor": cursor}
+        request = Request(path=path("collections", name, "chunks"), query=query)
+        return self._connection.fetch(ChunkList, request)
+
+    def chunks(self, name: str, document: str) -> Iterator[ChunkInfo]:
+        """All chunks of a document, in order, fetched page by page.
+
+        Raises:
+            ApiError: a page did not come.
+        """
+        cursor: int | None = None
+        while True:
+            page = self.chunks_page(name, document, limit=1000, cursor=cursor)
+            yield from page.data
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def retry(self, name: str, document: str, *, key: str | None = None) -> JobInfo:
+        """Index an uploaded document again; the others stay as they are.
+
+        Raises:
+            ApiError: there is none of that name, or it lies elsewhere.
+        """
+        place = f"{path('collections', name, 'documents')}/{nested(document)}"
+        request = Request(method="POST", path=place, key=key or fresh_key())
+        return self._connection.fetch(JobInfo, request)
 
     def add(self, name: str, documents: Sequence[Upload], *, key: str | None = None) -> JobInfo:
         """Upload markdown and text files; a job indexes them, and makes the collection if new.

@@ -1,4 +1,4 @@
-"""Tasks: listed, shown, checked, imported; templates rendered.
+"""Tasks: listed, shown, checked, imported; templates read, tried out, stored.
 
 It does not know where skills lie or how they are read.
 """
@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from rag_adapt.client.connection import Connection, Request, Upload, path
 from rag_adapt.schemas.catalog import SkillInfo, SkillList
 from rag_adapt.schemas.imports import ImportMapping
-from rag_adapt.schemas.skills import Imported, Rendered, RenderRequest, SkillCheck, SkillDetail
+from rag_adapt.schemas.skills import (
+    Imported,
+    Rendered,
+    RenderRequest,
+    SkillCheck,
+    SkillDetail,
+    TemplateOrder,
+    TemplateStored,
+    TemplateText,
+)
 
 
 class Skills:
@@ -65,14 +74,37 @@ class Skills:
         )
         return self._connection.fetch(Imported, request)
 
+    def template(self, skill: str, template: str) -> TemplateText:
+        """Both messages of a template, with their placeholders and its hash.
+
+        Raises:
+            ApiError: `skill-not-found`, `template-not-found`, or the skill is faulty.
+        """
+        return self._connection.fetch(TemplateText, Request(path=_place(skill, template)))
+
+    def store_template(self, skill: str, template: str, order: TemplateOrder) -> TemplateStored:
+        """Change a template of an imported skill, or add one; the skill's hash changes.
+
+        Raises:
+            ApiError: `template-changed`: it is not the one that `replaces` names; `skill-bundled`;
+                or the skill would not be sound with it.
+        """
+        request = Request(method="PUT", path=_place(skill, template), body=order, patience="work")
+        return self._connection.fetch(TemplateStored, request)
+
     def render(self, order: RenderRequest) -> Rendered:
         """The messages that a route would send for an input, examples and passages.
 
         Raises:
-            ApiError: there is no such skill or template, or it shows no passages.
+            ApiError: there is no such skill or template, it shows no passages, or the draft that
+                stands for it is none.
         """
         request = Request(method="POST", path="/v1/templates:render", body=order, repeatable=True)
         return self._connection.fetch(Rendered, request)
+
+
+def _place(skill: str, template: str) -> str:
+    return path("skills", skill, "templates", template)
 
 
 def _plain(value: object) -> str:

@@ -81,3 +81,24 @@ class ResidentList(Wire):
     """`GET /v1/adapters/resident`: the least recently used first."""
 
     data: list[ResidentAdapter]
+
+
+class TrainingStep(Wire):
+    """One step of a training that runs or has run."""
+
+    step: int
+    """Steps taken; 0 before the first."""
+    loss: float | None
+    """Of this step, in nats per answer token; null before the first."""
+    bits: float | None
+    """Held-out bits per answer token, where they were measured anew; null elsewhere."""
+
+
+class TrainingProgress(Wire):
+    """`GET /v1/jobs/{id}/training`: what a training job has reported so far."""
+
+    job: str
+    steps: int
+    """Of the whole training; 0 before it has begun."""
+    data: list[TrainingStep]
+    """In order; of a long training evenly chosen ones, and each where bits were measured."""

@@ -3,7 +3,7 @@
 It does not know how documents are kept, indexed or searched.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -79,6 +79,64 @@ class DocumentList(Wire):
 
     data: list[str]
     next: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+FileState = Literal["indexed", "failed", "waiting"]
+"""`waiting`: uploaded, and no finished build has seen it yet."""
+
+
+class FileInfo(Wire):
+    """One document of a collection, whether or not it could be indexed."""
+
+    document: str
+    state: FileState
+    reason: str | None
+    """Why it was left out; null unless it failed."""
+    characters: int
+    """Of its parsed text; 0 unless it is indexed."""
+    chunks: int
+    repeatable: bool
+    """Whether it was uploaded here, so that it can be tried again."""
+
+
+class FileCounts(Wire):
+    """How many documents are in which state."""
+
+    indexed: int
+    failed: int
+    waiting: int
+
+
+class FileList(Wire):
+    """`GET /v1/collections/{name}/files`: one page, by path."""
+
+    data: list[FileInfo]
+    counts: FileCounts
+    """Of all pages, of every state."""
+    next: str | None
+    """`cursor` of the next page; null on the last one."""
+
+
+class ChunkInfo(Wire):
+    """One chunk: what is embedded, searched and given to a model as a passage."""
+
+    id: int
+    """Counts the chunks of the whole collection."""
+    start: int
+    """First character in the parsed document."""
+    end: int
+    """One past the last."""
+    headings: list[str]
+    """The titles above it, outermost first."""
+
+
+class ChunkList(Wire):
+    """`GET /v1/collections/{name}/chunks`: one page, in order."""
+
+    document: str
+    data: list[ChunkInfo]
+    next: int | None
     """`cursor` of the next page; null on the last one."""
 
 

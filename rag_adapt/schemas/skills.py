@@ -3,7 +3,7 @@
 It does not know where skills lie or how they are read.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
@@ -14,6 +14,9 @@ from rag_adapt.schemas.wire import Wire
 from rag_adapt.skills.formats import Format
 
 Text = Annotated[str, StringConstraints(max_length=100_000)]
+TEMPLATE_NAME: Final = r"^[A-Za-z0-9_-]{1,60}$"
+Wording = Annotated[str, StringConstraints(max_length=50_000)]
+"""One message of a template."""
 
 
 class SkillDetail(SkillInfo):
@@ -89,12 +92,23 @@ class ExampleText(Order):
     output: Text
 
 
+class TemplateDraft(Order):
+    """A template that is being written."""
+
+    system: Wording
+    """May be empty: then no system message is sent."""
+    user: Wording
+    """Holds `{input}`."""
+
+
 class RenderRequest(Order):
     """What a template shall show."""
 
     skill: SkillName
-    template: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "prompt"
+    template: Annotated[str, StringConstraints(pattern=TEMPLATE_NAME)] = "prompt"
     """The name of one of the skill's templates."""
+    draft: TemplateDraft | None = None
+    """Shown in its place; nothing is stored."""
     input: Text
     examples: Annotated[list[ExampleText], Field(max_length=64)] = Field(default_factory=list)
     """Shown as chat turns before the question."""
@@ -117,3 +131,37 @@ class Rendered(Wire):
     hash: str
     """Of the template."""
     messages: list[RenderedMessage]
+
+
+class TemplateText(Wire):
+    """`GET /v1/skills/{name}/templates/{template}`."""
+
+    skill: str
+    template: str
+    system: str
+    user: str
+    hash: str
+    """Of both texts: send it back as `replaces` to change them."""
+    shows_passages: bool
+    editable: bool
+    """Whether the skill was imported: bundled ones stay as they are."""
+
+
+class TemplateOrder(TemplateDraft):
+    """What shall stand in a template from now on."""
+
+    replaces: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")] | None = None
+    """`hash` of what was looked at; null makes a new template."""
+
+
+class TemplateStored(Wire):
+    """What a change of a template came to."""
+
+    skill: str
+    template: str
+    hash: str
+    data_hash: str
+    """Of the skill with this template: runs and adapters name it."""
+    data_hash_before: str
+    adapters: list[str]
+    """Versions that were trained with the text that stood here: routes refuse them now."""

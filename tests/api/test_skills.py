@@ -1,4 +1,4 @@
-"""One skill: shown, checked, imported from an upload, rendered."""
+"""One skill: shown, checked, imported from an upload."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,7 @@ from fastapi.testclient import TestClient
 
 from rag_adapt.api import skills as endpoints
 from rag_adapt.api.imports import safe_name
-from rag_adapt.schemas.skills import (
-    Imported,
-    Rendered,
-    RenderRequest,
-    SkillCheck,
-    SkillDetail,
-)
+from rag_adapt.schemas.skills import Imported, SkillCheck, SkillDetail
 from rag_adapt.skills.load import find_skill
 from tests.api.parts import client_of
 from tests.serving.parts import HOME, imported
@@ -174,45 +168,7 @@ def test_names_of_uploads_become_plain_ones(sent: str | None, kept: str) -> None
     assert safe_name(sent) == kept
 
 
-def test_a_template_is_rendered_as_a_route_would_send_it(client: TestClient) -> None:
-    imported()
-    order = {
-        "skill": "colours",
-        "template": "context",
-        "input": "the sky",
-        "examples": [{"input": "grass", "output": "green"}],
-        "passages": ["The sky is blue."],
-    }
-    found = client.post("/v1/templates:render", json=order).json()
-    assert [m["role"] for m in found["messages"]] == ["user", "assistant", "user"]
-    assert found["messages"][-1]["content"] == "[1] The sky is blue.\nOne of red, blue.\nthe sky"
-    context = find_skill("colours", HOME).context
-    assert context is not None
-    assert found["hash"] == context.hash
-
-
-@pytest.mark.parametrize(
-    ("wrong", "status", "code"),
-    [
-        ({"skill": "ghost"}, 404, "skill-not-found"),
-        ({"template": "ghost"}, 404, "template-not-found"),
-        ({"passages": ["a"]}, 400, "template"),
-        ({"template": "../prompt"}, 400, "invalid-request"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_rendered_is_refused(
-    client: TestClient, wrong: dict[str, Any], status: int, code: str
-) -> None:
-    imported()
-    order = {"skill": "colours", "input": "x", **wrong}
-    response = client.post("/v1/templates:render", json=order)
-    assert (response.status_code, response.json()["code"]) == (status, code)
-
-
 def test_the_examples_are_valid() -> None:
     assert SkillDetail.model_validate(endpoints.DETAIL)
     assert SkillCheck.model_validate(endpoints.CHECK)
     assert Imported.model_validate(endpoints.IMPORTED)
-    assert RenderRequest.model_validate(endpoints.RENDER)
-    assert Rendered.model_validate(endpoints.RENDERED)

@@ -21,12 +21,13 @@ from rag_adapt.schemas.feedback import FeedbackRequest
 from rag_adapt.schemas.imports import ImportMapping
 from rag_adapt.schemas.requests import ChatMessage, ChatRequest, CompletionRequest
 from rag_adapt.schemas.runs import RunRequest
-from rag_adapt.schemas.skills import RenderRequest
+from rag_adapt.schemas.skills import RenderRequest, TemplateOrder
 from tests.api.parts import app_of
 
 CHAT = ChatRequest(model="scripted", messages=[ChatMessage(role="user", content="Hello")])
 RUN = RunRequest(skills=["colours"])
 FILE = Upload(name="a.md", content=b"# A")
+TEMPLATE = TemplateOrder(system="", user="{input}", replaces="0" * 12)
 VERSION = "orders@e8275acfcb4e"
 CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "chat": lambda c: c.answers.chat(CHAT),
@@ -67,11 +68,13 @@ CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "plan_run": lambda c: c.runs.plan(RUN),
     "start_run": lambda c: c.runs.start(RUN),
     "runs": lambda c: c.runs.page(limit=5, cursor="x"),
+    "run_progress": lambda c: c.runs.progress("x"),
+    "resume_run": lambda c: c.runs.resume("x"),
     "run": lambda c: c.runs.show("x"),
     "report": lambda c: c.runs.report_document("x"),
     "report_page": lambda c: c.runs.report_page("x"),
     "answers": lambda c: c.runs.answers_page(
-        "x", skill="s", arm="rag", traces=True, limit=5, cursor="7"
+        "x", skill="s", arm="rag", alone=True, traces=True, limit=5, cursor="7"
     ),
     "compare_runs": lambda c: c.runs.compare("x", "y"),
     "skills": lambda c: c.skills.all(),
@@ -80,16 +83,22 @@ CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "import_skill": lambda c: c.skills.add(
         FILE, ImportMapping(name="mine", input="question", skip_bad=True), documents=[FILE]
     ),
+    "template": lambda c: c.skills.template("colours", "prompt"),
+    "store_template": lambda c: c.skills.store_template("colours", "prompt", TEMPLATE),
     "render": lambda c: c.skills.render(RenderRequest(skill="colours", input="x")),
     "collections": lambda c: c.collections.all(),
     "search": lambda c: c.collections.search("manual", SearchRequest(query="x")),
     "documents": lambda c: c.collections.documents_page("manual", limit=5, cursor="a.md"),
     "document": lambda c: c.collections.document("manual", "a.md"),
+    "files": lambda c: c.collections.files_page("manual", state="failed", limit=5, cursor="a.md"),
+    "chunks": lambda c: c.collections.chunks_page("manual", "a.md", limit=5, cursor=7),
+    "retry_document": lambda c: c.collections.retry("manual", "a.md"),
     "add_documents": lambda c: c.collections.add("manual", [FILE]),
     "delete_document": lambda c: c.collections.remove("manual", "a.md"),
     "adapters": lambda c: c.adapters.all(),
     "adapter": lambda c: c.adapters.show(VERSION),
     "train": lambda c: c.adapters.train(TrainRequest(skill="orders")),
+    "training": lambda c: c.adapters.training("0" * 32),
     "upload_adapter": lambda c: c.adapters.upload(
         [FILE], name="mine", skill="orders", context=True
     ),

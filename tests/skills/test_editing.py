@@ -43,8 +43,8 @@ def test_a_template_that_was_changed_meanwhile_is_not_written_over(folder: Path)
     for replaces in (seen, None):
         with pytest.raises(TemplateChangedError, match="'prompt' of skill 'colours' is not"):
             store_template(folder, Template(system="", user="{input}?"), replaces=replaces)
+    made = Template(system="", user="{input}", name="prompt-two")
     with pytest.raises(TemplateChangedError, match="no longer there"):
-        made = Template(system="", user="{input}", name="prompt-two")
         store_template(folder, made, replaces=seen)
     assert files(folder) == before
 
