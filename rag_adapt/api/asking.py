@@ -16,7 +16,14 @@ from rag_adapt.api.exchange import Exchange, Finished, Piece, exchange, open_rou
 from rag_adapt.api.problems import ApiProblem, problem_of
 from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.core.types import Message
-from rag_adapt.schemas.comparisons import AnswerInfo, AnswerTimes, FailureInfo, Sampled
+from rag_adapt.schemas.comparisons import (
+    AdapterProof,
+    AnswerCost,
+    AnswerInfo,
+    AnswerTimes,
+    FailureInfo,
+    Sampled,
+)
 from rag_adapt.schemas.requests import Generation
 
 TRACE_ID: Final = "X-Trace-Id"
@@ -81,12 +88,14 @@ async def _opened(state: State, asked: Asked) -> Exchange:
 
 
 def _answer(made: Exchange, one: Finished) -> AnswerInfo:
-    times = one.reply.answer.outcome.times
+    times, cost = one.reply.answer.outcome.times, made.cost(one)
     return AnswerInfo(
         text=one.text,
         finish_reason=one.reason,
         usage=made.usage([one]),
         times=AnswerTimes(queued=times.queued, first_token=times.first_token, total=times.total),
+        cost=None if cost is None else AnswerCost(value=cost.value, unit=cost.unit),
+        proof=None if made.proof is None else AdapterProof.model_validate(made.proof),
         rag_adapt=made.extension([one]),
     )
 

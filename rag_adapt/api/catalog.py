@@ -69,6 +69,8 @@ TRACE: Final[dict[str, Any]] = {
         {
             "text": "walked",
             "finish_reason": "stop",
+            "cost": {"value": 0.11, "unit": "compute-seconds"},
+            "proof": None,
             "trace": {"route": {"name": "prompt"}, "item": "question", "events": []},
         }
     ],

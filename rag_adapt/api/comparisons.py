@@ -43,6 +43,8 @@ ANSWER: Final[dict[str, Any]] = {
     "finish_reason": "stop",
     "usage": {"prompt_tokens": 38, "completion_tokens": 2, "total_tokens": 40},
     "times": {"queued": 0.01, "first_token": 0.09, "total": 0.12},
+    "cost": {"value": 0.11, "unit": "compute-seconds"},
+    "proof": None,
     "rag_adapt": {
         **EXTENSION,
         "route": "prompt",

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from starlette.datastructures import State
@@ -22,6 +22,7 @@ from rag_adapt.core.types import FinishReason, Message, Sampling
 from rag_adapt.schemas.answers import Citation, Extension, Usage
 from rag_adapt.schemas.requests import Generation
 from rag_adapt.serving.answering import FailedAnswer, Question, Reply, TokenScore, ask
+from rag_adapt.serving.cost import AnswerCost, cost_of
 from rag_adapt.serving.served import PLAIN, Served
 from rag_adapt.serving.service import Service
 from rag_adapt.serving.traces import KeptTrace, new_id
@@ -88,6 +89,14 @@ class Exchange:
         """What every answer carries, known before its first token."""
         named = {"X-Trace-Id": self.id, **({"X-Trace-Kept": "false"} if self.unkept else {})}
         return named if self.served.adapter is None else {**named, "X-Adapter": self.served.adapter}
+
+    @property
+    def proof(self) -> dict[str, Any] | None:
+        """How its adapter was shown to be active, as it goes over the wire; None without one."""
+        found = self.served.proof
+        if found is None:
+            return None
+        return {"proven": found.proven, "checks": [asdict(check) for check in found.checks]}
 
     async def pieces(self) -> AsyncGenerator[Piece | Finished, None]:
         """All choices, one after the other. Closing it cancels the work.
@@ -169,7 +178,13 @@ class Exchange:
 
     async def _keep(self, done: Sequence[Finished], failure: Failure | None = None) -> None:
         answers: list[dict[str, Any]] = [
-            {"text": one.text, "finish_reason": one.reason, "trace": one.reply.answer.trace}
+            {
+                "text": one.text,
+                "finish_reason": one.reason,
+                "cost": self.cost(one),
+                "proof": self.proof,
+                "trace": one.reply.answer.trace,
+            }
             for one in done
         ]
         if failure is not None:
@@ -223,6 +238,10 @@ class Exchange:
             trace_id=self.id,
             trace_kept=not self.unkept,
         )
+
+    def cost(self, one: Finished) -> AnswerCost | None:
+        """What one choice cost; None where nobody knows."""
+        return cost_of(self.service.live.engine, one.reply.answer.outcome)
 
     def usage(self, done: Sequence[Finished]) -> Usage:
         """Tokens; the prompt of `n` choices counts once, equal prompts each."""

@@ -87,7 +87,8 @@ class TraceDocument(Wire):
     """Seconds since 1970."""
     model: str
     answers: list[dict[str, Any]]
-    """One per choice: `trace` with its events, and `text` and `finish_reason`, or `failure`."""
+    """One per choice: `trace` with its events, and `text`, `finish_reason`, `cost` and its
+    adapter's `proof`, or `failure`."""
 
 
 class Health(Wire):

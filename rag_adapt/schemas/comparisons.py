@@ -17,6 +17,7 @@ from rag_adapt.schemas.requests import (
     Text,
 )
 from rag_adapt.schemas.wire import Wire
+from rag_adapt.serving.cost import Unit
 
 MOST_MODELS: Final = 6
 Value = TypeVar("Value")
@@ -85,6 +86,34 @@ class AnswerTimes(Wire):
     """From the arrival of the call to its last token."""
 
 
+class AnswerCost(Wire):
+    """What one answer cost."""
+
+    value: float
+    unit: Unit
+    """`USD`: the provider's list price; `compute-seconds`: from the start of its computation to its
+    last token, with whatever else was computed beside it."""
+
+
+class ProofCheck(Wire):
+    """One of the things that must hold before an adapter answers."""
+
+    name: str
+    """`hash`, `template`, `canary` (it differs from the base) or `parity` (it is this adapter)."""
+    passed: bool
+    detail: str
+    """What was compared, with both values."""
+    figure: float | None
+    """Nats per token, for canary and parity."""
+
+
+class AdapterProof(Wire):
+    """How an adapter was shown to be active when its route was opened."""
+
+    proven: bool
+    checks: list[ProofCheck]
+
+
 class AnswerInfo(Wire):
     """What one model said, complete."""
 
@@ -92,6 +121,11 @@ class AnswerInfo(Wire):
     finish_reason: Literal["stop", "length"]
     usage: Usage
     times: AnswerTimes
+    cost: AnswerCost | None = None
+    """Null where a provider publishes no price."""
+    proof: AdapterProof | None = None
+    """Of the adapter that answered; null for the base model. One that is not proven never answers:
+    its failure has the code `not-proven`."""
     rag_adapt: Extension
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
@@ -187,11 +187,11 @@ class Catalogue:
             served = await self._tuned(skill, name.route)
         else:
             served = await self._adapted(skill, name)
-        if served.adapter is not None:
-            await self._make_ready(served.adapter)
-        return served
+        if served.adapter is None:
+            return served
+        return replace(served, proof=await self._make_ready(served.adapter))
 
-    async def _make_ready(self, adapter: str) -> None:
+    async def _make_ready(self, adapter: str) -> Proof:
         """Prove and load an adapter before its first answer.
 
         Raises:
@@ -200,9 +200,11 @@ class Catalogue:
         """
         ready = False
         try:
-            (await self.live.prove(adapter)).require()
+            proof = await self.live.prove(adapter)
+            proof.require()
             await self.live.adapters.ensure_loaded(adapter)
             ready = True
+            return proof
         except NotProvenError:
             if self.watcher is not None:
                 self.watcher.proof_failed(adapter=adapter)

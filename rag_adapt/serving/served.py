@@ -9,6 +9,7 @@ from typing import Any
 
 from rag_adapt.bench.arms import ARMS, Parts, Search
 from rag_adapt.bench.plan import choose_examples
+from rag_adapt.bench.proof import Proof
 from rag_adapt.bench.reference import Embeds, NearestPool
 from rag_adapt.core.errors import AdapterError, ModelNotFoundError
 from rag_adapt.core.protocols import Adapters, Step
@@ -54,6 +55,8 @@ class Served:
     """The skill's own stop strings; a client's come on top."""
     origin: Origin | None = None
     """None where the skill's first setup is served."""
+    proof: Proof | None = None
+    """Of its adapter, when the route was opened; None where it has none."""
 
     @property
     def adapter(self) -> str | None:

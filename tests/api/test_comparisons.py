@@ -51,6 +51,9 @@ def test_every_model_answers_in_the_order_of_the_request() -> None:
     assert (plain.answer.text, plain.answer.finish_reason) == ("thing 1", "stop")
     assert plain.answer.usage.completion_tokens == 2
     assert plain.answer.times.total >= plain.answer.times.first_token
+    assert plain.answer.cost is not None
+    assert plain.answer.cost.unit == "compute-seconds"
+    assert 0 <= plain.answer.cost.value <= plain.answer.times.total
     assert plain.answer.rag_adapt.route == "plain"
     assert (route.answer.rag_adapt.route, route.answer.rag_adapt.skill) == ("prompt", "colours")
     assert len(engine.received) == 2
@@ -66,10 +69,18 @@ def test_citations_adapter_and_a_trace_of_its_own_come_with_each_answer() -> Non
     told = first["answer"]["rag_adapt"]
     assert told["adapter"] == version
     assert {one["document"] for one in told["citations"]} == {"colours.md"}
+    proof = first["answer"]["proof"]
+    assert proof["proven"]
+    assert [(check["name"], check["passed"]) for check in proof["checks"]] == [("hash", True)]
+    assert second["answer"]["proof"] is None
     traces = [one["answer"]["rag_adapt"]["trace_id"] for one in (first, second)]
     assert len(set(traces)) == 2
     for trace, model in zip(traces, models, strict=True):
-        assert client.get(f"/v1/traces/{trace}").json()["model"] == model
+        kept = client.get(f"/v1/traces/{trace}").json()
+        assert kept["model"] == model
+        told = next(a for a in (first, second) if a["answer"]["rag_adapt"]["trace_id"] == trace)
+        assert kept["answers"][0]["cost"] == told["answer"]["cost"]
+        assert kept["answers"][0]["proof"] == told["answer"]["proof"]
 
 
 def test_one_models_failure_is_its_own() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.bench.arms import Search
-from rag_adapt.bench.proof import Proof, not_provable
+from rag_adapt.bench.proof import Proof, declared, not_provable
 from rag_adapt.core.errors import AdapterError, ModelNotFoundError, NotProvenError
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.routes.demonstrate import Demonstrate
@@ -118,6 +118,15 @@ def test_an_adapter_trained_on_another_template_is_not_served() -> None:
     (folder / "templates" / "prompt.toml").write_text('system = ""\nuser = "{input}?"\n')
     with pytest.raises(AdapterError, match="was trained with template"):
         opened(service(engine), "route:lora/colours")
+
+
+def test_a_route_carries_the_proof_of_its_adapter() -> None:
+    imported()
+    engine = ScriptedEngine()
+    version = published(engine).version
+    one = service(engine)
+    assert opened(one, "route:lora/colours").proof == declared(version, version[-12:])
+    assert opened(one, "route:prompt/colours").proof is None
 
 
 def test_an_adapter_is_proven_before_it_is_opened() -> None:
