@@ -15,7 +15,7 @@ ARMS := prompt,rag,lora,rag+lora,bare,nearest-label
 export HF_HUB_DISABLE_TELEMETRY := 1
 export ANONYMIZED_TELEMETRY := False
 
-.PHONY: help install bench bench-full serve test test-vllm stack soak check clean
+.PHONY: help install bench bench-full serve test test-vllm stack soak screenshots check clean
 
 help:
 	@echo "make bench       compare all routes on the bundled skills, on a small budget"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-vllm   adapters on a real vLLM, on the processor; own environment, up to 25 minutes"
 	@echo "make stack       the containers' processes without containers, each by its own health check"
 	@echo "make soak        a siege of the service: thousands of generated requests, leavers, floods, kills"
+	@echo "make screenshots the README's pictures, taken anew in Chromium"
 	@echo "make check       formatting, lint, types, layers, the shape of the house"
 
 install: $(VENV)/.installed
@@ -78,6 +79,9 @@ test-vllm: install $(VLLM_VENV)/.installed
 
 soak: install
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
+
+screenshots: install
+	RAG_ADAPT_UPDATE_SCREENSHOTS=1 RAG_ADAPT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/ui/test_browser.py
 
 # What compose.yaml runs in containers, run as processes: API, Chroma's server and vLLM on the processor.
 stack: install $(VLLM_VENV)/.installed

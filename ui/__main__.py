@@ -9,36 +9,38 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ui.connection import ADDRESS
 
 HERE: Final = Path(__file__).parent
+Serve = Callable[[Path, Mapping[str, Any]], object]
 NOWHERE: Final = "http://127.0.0.1:9"
 """A proxy that does not exist: Streamlit would ask the internet for this machine's own address.
 The client of the service reads no proxy from the environment."""
 
 
-def main(serve: Callable[[], object] | None = None) -> None:
+def main(serve: Serve | None = None) -> None:
     """Serve until a signal.
 
     Args:
-        serve: What reads Streamlit's command line; Streamlit by default.
+        serve: What serves a file with settings; Streamlit by default.
     """
-    sys.argv = prepared(sys.argv[1:])
-    (serve or _streamlit)()
+    settings = prepared(sys.argv[1:])
+    sys.argv = sys.argv[:1]
+    (serve or _streamlit())(HERE / "app.py", settings)
 
 
-def _streamlit() -> None:
-    from streamlit.web.cli import main as streamlit
+def _streamlit() -> Serve:
+    from ui.server import serve
 
-    streamlit()
+    return serve
 
 
-def prepared(arguments: Sequence[str]) -> list[str]:
-    """Streamlit's own command line; the environment says whom the pages ask, and cuts it off.
+def prepared(arguments: Sequence[str]) -> dict[str, Any]:
+    """Streamlit's settings; the environment says whom the pages ask, and cuts them off.
 
     Args:
         arguments: See `--help`.
@@ -49,10 +51,10 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     os.environ.pop("no_proxy", None)
     if given.until_eof:
         threading.Thread(target=_end_with, args=(sys.stdin.fileno(),), daemon=True).start()
-    return ["streamlit", "run", str(HERE / "app.py"), *flags(given.host, given.port, given.name)]
+    return settings_of(given.host, given.port, given.name)
 
 
-def flags(host: str, port: int, names: Sequence[str] = ()) -> list[str]:
+def settings_of(host: str, port: int, names: Sequence[str] = ()) -> dict[str, Any]:
     """Streamlit's settings: those of `.streamlit/config.toml`, over which no other file counts.
 
     Args:
@@ -60,18 +62,24 @@ def flags(host: str, port: int, names: Sequence[str] = ()) -> list[str]:
         port: Port to listen on.
         names: What browsers write for this machine, besides the address and loopback.
     """
-    settings: dict[str, Any] = {}
-    for section, values in tomllib.loads((HERE / ".streamlit" / "config.toml").read_text()).items():
-        settings |= {f"{section}.{name}": value for name, value in values.items()}
+    settings = _dotted(tomllib.loads((HERE / ".streamlit" / "config.toml").read_text()))
     own = [name for name in (host, *names) if name not in ("0.0.0.0", "::")]
     settings |= {"server.address": host, "server.port": port}
     settings["server.allowedHosts"] = list(dict.fromkeys([*settings["server.allowedHosts"], *own]))
     settings["server.corsAllowedOrigins"] = [f"http://{name}:{port}" for name in own]
-    return [
-        f"--{name}={str(one).lower() if isinstance(one, bool) else one}"
-        for name, value in settings.items()
-        for one in (value if isinstance(value, list) else [value])
-    ]
+    return settings
+
+
+def _dotted(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values by the path that leads to them."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= (
+            _dotted(value, f"{above}{name}.")
+            if isinstance(value, dict)
+            else {f"{above}{name}": value}
+        )
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

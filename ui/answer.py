@@ -9,9 +9,10 @@ from typing import Final
 
 import streamlit as st
 
-from rag_adapt.schemas.comparisons import AnswerInfo
+from rag_adapt.schemas.comparisons import AdapterProof, AnswerInfo
 from rag_adapt.schemas.conversations import GenerationInfo
 from rag_adapt.schemas.feedback import FeedbackInfo
+from ui.answer_words import adapter_name, cost, proof_figures, proof_state, times, tokens
 from ui.connection import service
 from ui.faults import said, shown
 from ui.judgement import judge
@@ -21,6 +22,8 @@ from ui.plain import label
 from ui.trace import open_trace
 
 WRITING: Final = frozenset({"queued", "running"})
+UNPROVEN: Final = "not-proven"
+"""A failure's code: the adapter was not shown to be active, so it did not answer."""
 ENDED_EARLY: Final = {
     "cancelled": "Stopped.",
     "interrupted": "The service ended before the answer did. Ask again.",
@@ -51,6 +54,8 @@ def show_text(one: GenerationInfo) -> None:
     """Who speaks, and the answer as far as it is."""
     st.badge(label(_heading(one)), color="gray" if one.failure else "blue")
     if one.failure is not None:
+        if one.failure.code == UNPROVEN:
+            st.badge("adapter not proven", icon=":material/gpp_bad:", color="red")
         said(one.failure.detail, one.failure.hint)
     elif one.text or one.state not in WRITING:
         st.text(one.text or "(an empty answer)")
@@ -65,24 +70,17 @@ def show_answer(column: Column) -> None:
     if one.state in ENDED_EARLY:
         st.caption(ENDED_EARLY[one.state])
     if one.answer is not None:
-        _origin(one.answer)
+        with st.container(gap="xxsmall"):
+            _origin(one.answer)
         _passages(one.id, one.answer)
-    _acts(column)
-    if one.answer is not None and one.answer.rag_adapt.trace_kept:
-        judge(one.id, one.answer, column.feedback)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        if one.answer is not None and one.answer.rag_adapt.trace_kept:
+            judge(one.id, one.answer, column.feedback)
+        _acts(column)
     if len(column.tries) > 1:
         with st.expander(f"Earlier answers ({len(column.tries) - 1})"):
             for earlier in column.tries[-2::-1]:
                 st.text(earlier.text or "(an empty answer)")
-
-
-def figures(answer: AnswerInfo) -> str:
-    """Times and tokens on one line."""
-    used, times = answer.usage, answer.times
-    return (
-        f"{times.first_token:.2f} s to first token · {times.total:.2f} s · "
-        f"{used.prompt_tokens} tokens in, {used.completion_tokens} out"
-    )
 
 
 def _heading(one: GenerationInfo) -> str:
@@ -93,11 +91,26 @@ def _heading(one: GenerationInfo) -> str:
 
 
 def _origin(answer: AnswerInfo) -> None:
-    st.caption(figures(answer))
+    st.caption(f"{times(answer)} · {tokens(answer)} · {cost(answer.cost)}")
     if answer.rag_adapt.adapter is not None:
-        st.caption(f"adapter {label(answer.rag_adapt.adapter)}")
+        _adapter(answer.rag_adapt.adapter, answer.proof)
     if answer.finish_reason == "length":
         st.caption("Cut where the longest answer ends.")
+
+
+def _adapter(version: str, proof: AdapterProof | None) -> None:
+    """Which weights answered, and how it was shown that they did."""
+    proven = proof is not None and proof.proven
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.badge(
+            proof_state(proof),
+            icon=":material/verified:" if proven else ":material/help:",
+            color="green" if proven else "orange",
+        )
+        figures = proof_figures(proof)
+        st.caption(label(f"adapter {adapter_name(version)}", most=200), width="content")
+        if figures:
+            st.caption(figures, width="content")
 
 
 def _passages(id: str, answer: AnswerInfo) -> None:
@@ -113,20 +126,20 @@ def _passages(id: str, answer: AnswerInfo) -> None:
 
 def _acts(column: Column) -> None:
     one = column.newest
-    with st.container(horizontal=True):
-        if st.button(
-            "Again",
-            key=f"again.{one.id}",
-            icon=":material/refresh:",
-            disabled=column.busy,
-            help="Another answer of this route; this one stays below it.",
-        ):
-            with shown():
-                service().conversations.again(column.conversation, column.turn, model=column.model)
-                st.rerun()
-        trace = _trace(one)
-        if trace and st.button("Trace", key=f"trace.{one.id}", icon=":material/manage_search:"):
-            open_trace(trace)
+    if st.button(
+        "Again",
+        key=f"again.{one.id}",
+        icon=":material/refresh:",
+        type="tertiary",
+        disabled=column.busy,
+        help="Another answer of this route; this one stays below it.",
+    ):
+        with shown():
+            service().conversations.again(column.conversation, column.turn, model=column.model)
+            st.rerun()
+    trace, key = _trace(one), f"trace.{one.id}"
+    if trace and st.button("Trace", key=key, icon=":material/manage_search:", type="tertiary"):
+        open_trace(trace)
 
 
 def _trace(one: GenerationInfo) -> str | None:

@@ -3,12 +3,21 @@
 It does not know what any page shows.
 """
 
+from typing import Final
+
 import streamlit as st
 
 from ui.connection import admitted, sign_out_offered
 
+# What Streamlit's own settings do not say: less empty room, and answers that wrap where it is
+# narrow.
+STYLE: Final = """<style>
+[data-testid="stMainBlockContainer"] { padding: 3.5rem clamp(1rem, 4vw, 4rem) 2rem; }
+[data-testid="stBottomBlockContainer"] { padding: 1rem clamp(1rem, 4vw, 4rem) 1.5rem; }
+[class*="st-key-answers-"] [data-testid="stColumn"] { min-width: min(15rem, 100%); }
+</style>"""
 # Without icons: Streamlit makes a page's icon the browser tab's, and fetches it from the internet.
-PAGES = [
+PAGES: Final = [
     st.Page("views/chat.py", title="Chat", default=True),
     st.Page("views/benchmark.py", title="Benchmark"),
     st.Page("views/skills.py", title="Skills"),
@@ -18,6 +27,7 @@ PAGES = [
 ]
 
 st.set_page_config(page_title="rag-adapt", layout="wide")
+st.html(STYLE)
 page = st.navigation(PAGES)
 if admitted():
     page.run()

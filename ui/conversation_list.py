@@ -42,7 +42,7 @@ def open_conversation(id: str | None) -> None:
 def show_list(current: str | None) -> None:
     """Buttons that open them, newest first."""
     with st.sidebar:
-        if st.button("New conversation", icon=":material/add:", width="stretch", type="primary"):
+        if st.button("New conversation", icon=":material/add:", width="stretch"):
             open_conversation(None)
             st.rerun()
         with shown():
@@ -59,8 +59,8 @@ def show_list(current: str | None) -> None:
 
 def show_settings(id: str, title: str) -> None:
     """Rename or delete the open conversation; deleting asks first."""
-    with st.popover("Rename or delete", icon=":material/more_horiz:"):
-        with st.form("rename"):
+    with st.popover("Rename or delete", icon=":material/more_horiz:", type="tertiary"):
+        with st.form("rename", border=False):
             name = st.text_input("Title", value=title, max_chars=200)
             if st.form_submit_button("Rename") and name.strip():
                 with shown():

@@ -28,9 +28,8 @@ def judge(id: str, answer: AnswerInfo, given: FeedbackInfo | None) -> None:
         given: What was said of it before.
     """
     decided = given is not None and given.state != "pending"
-    with st.container(horizontal=True, vertical_alignment="center"):
-        _vote(id, answer, given, decided=decided)
-        _correction(id, answer, given, decided=decided)
+    _vote(id, answer, given, decided=decided)
+    _correction(id, answer, given, decided=decided)
     if given is not None and given.state != "pending":
         st.caption(f"Your feedback was {given.state}.")
 
@@ -51,7 +50,10 @@ def _vote(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, decided: b
 def _correction(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, decided: bool) -> None:
     said = None if given is None else given.correction
     name = "Corrected" if said else "Correct"
-    with st.popover(name, icon=":material/edit_note:", disabled=decided), st.form(f"correct.{id}"):
+    with (
+        st.popover(name, type="tertiary", disabled=decided),
+        st.form(f"correct.{id}", border=False),
+    ):
         text = st.text_area(
             "What the answer should have been",
             value=said or answer.text,

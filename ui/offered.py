@@ -9,6 +9,15 @@ from typing import Final
 from rag_adapt.schemas.catalog import Model
 
 PREFIX: Final = "route:"
+ROUTES: Final[Mapping[str, str]] = {
+    "prompt": "the model with the skill's prompt, nothing else",
+    "rag": "with passages of the skill's documents in the prompt",
+    "lora": "with an adapter: weights that were trained on the skill's examples",
+    "rag+lora": "with passages, and an adapter that was trained to read them",
+    "auto": "the route that the skill's latest benchmark recommends",
+}
+"""What a route does, for who meets it first."""
+OTHER: Final = "another setup that a benchmark measured"
 LATER: Final[Mapping[str, str]] = {
     "rag": "needs documents: the skill has none",
     "lora": "appears once an adapter is trained",

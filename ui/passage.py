@@ -13,13 +13,15 @@ from rag_adapt.schemas.answers import Citation
 from ui.connection import service
 from ui.faults import show
 
-AROUND: Final = 1500
-"""Characters of the document that are shown before and after the span."""
+BEFORE: Final = 500
+"""Characters of the document that are shown before the span, few enough to see it at once."""
+AFTER: Final = 1500
+"""And after it."""
 LONGEST_NAME: Final = 48
 """Characters of a collection's name; a skill's own is cut to them."""
 
 
-@st.dialog("Passage", width="large", position="right")
+@st.dialog("Passage", width="medium", position="right")
 def open_passage(citation: Citation, skill: str | None) -> None:
     """Show it beside the page."""
     st.text(f"{citation.document}\ncharacters {citation.start:,} to {citation.end:,}")
@@ -44,9 +46,9 @@ def marked(text: str, start: int, end: int) -> str:
     >>> marked("a <b> c", 2, 5)
     '<div style="white-space: pre-wrap; overflow-wrap: anywhere">a <mark>&lt;b&gt;</mark> c</div>'
     """
-    before, after = text[max(0, start - AROUND) : start], text[end : end + AROUND]
-    first = "… " if start > AROUND else ""
-    last = " …" if end + AROUND < len(text) else ""
+    before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
+    first = "… " if start > BEFORE else ""
+    last = " …" if end + AFTER < len(text) else ""
     inside = f"{first}{escape(before)}<mark>{escape(text[start:end])}</mark>{escape(after)}{last}"
     return f'<div style="white-space: pre-wrap; overflow-wrap: anywhere">{inside}</div>'
 

@@ -3,10 +3,11 @@
 It does not know which conversation comes next.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from rag_adapt.client import filled
 from rag_adapt.schemas.conversations import GenerationInfo, TurnInfo, TurnRequest
@@ -45,11 +46,18 @@ def show_turn(
     if is_writing(turn):
         _written(conversation, turn, models)
         return
-    for place, model in zip(st.columns(len(models)), models, strict=True):
+    for place, model in _places(turn.id, models):
         tries = [one for one in turn.generations if one.model == model]
         with place:
             if tries:
                 show_answer(_column(conversation, turn.id, tries, feedback, busy=busy))
+
+
+def _places(turn: str, models: Sequence[str]) -> Iterator[tuple[DeltaGenerator, str]]:
+    """A column for each model; `app.py` lets them wrap where they have no room."""
+    with st.container(key=f"answers-{turn}"):
+        places = st.columns(len(models), border=True)
+    return zip(places, models, strict=True)
 
 
 def _column(
@@ -72,9 +80,12 @@ def _column(
 
 
 def _question(conversation: str, turn: TurnInfo, *, busy: bool) -> None:
-    with st.chat_message("user"):
-        st.text(turn.question)
-        with st.popover("Edit", icon=":material/edit:"), st.form(f"edit.{turn.id}"):
+    with st.chat_message("user"), st.container(horizontal=True, vertical_alignment="center"):
+        st.text(turn.question, width="stretch")
+        with (
+            st.popover("Edit", icon=":material/edit:", type="tertiary"),
+            st.form(f"edit.{turn.id}", border=False),
+        ):
             text = st.text_area("Question", value=turn.question, key=f"question.{turn.id}")
             st.caption("Its answers and all later questions are deleted.")
             if st.form_submit_button("Ask this instead", type="primary", disabled=busy):
@@ -91,7 +102,7 @@ def _written(conversation: str, turn: TurnInfo, models: Sequence[str]) -> None:
         latest = {one.model: _now(conversation, one) for one in turn.generations}
         if not any(one.state in WRITING for one in latest.values()):
             st.rerun()
-        for place, model in zip(st.columns(len(models)), models, strict=True):
+        for place, model in _places(turn.id, models):
             with place:
                 if model in latest:
                     show_text(latest[model])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from rag_adapt.bench.proof import Check, Proof, conclude
 from rag_adapt.client import Client, filled
 from rag_adapt.core.errors import EngineError
 from rag_adapt.engines.scripted import ScriptedEngine
@@ -15,6 +16,7 @@ from tests.api.parts import app_of, listening
 from tests.api.test_streaming import Slow
 from tests.serving.parts import imported, published, service
 from tests.ui.parts import button, labels, page, ran, read, until, words
+from ui import answer_words
 from ui.connection import ADDRESS
 
 QUESTION = "Which colour has thing number 1?"
@@ -68,7 +70,13 @@ def test_a_question_goes_to_the_chosen_routes_and_every_answer_has_its_column(
             assert one.answer is not None
             assert one.text in said
             assert f"{one.answer.usage.completion_tokens} out" in said
-        assert "adapter colours@" in said
+            assert answer_words.cost(one.answer.cost) in said
+        adapted = kept.turns[0].generations[2].answer
+        assert adapted is not None
+        assert adapted.rag_adapt.adapter is not None
+        assert f"adapter colours, weights {adapted.rag_adapt.adapter[-12:]}" in said
+        assert "proven active" in said
+        assert "hash agrees" in said
         assert "Passages (" in said
 
 
@@ -135,9 +143,11 @@ def test_a_document_that_went_is_replaced_by_what_was_sent(client: Client) -> No
         assert "That did not work" in words(test)
 
 
-def test_the_trace_shows_exactly_what_was_sent(client: Client) -> None:
+def test_the_trace_shows_exactly_what_was_sent_and_how_the_adapter_was_proven(
+    client: Client,
+) -> None:
     with page() as test:
-        asked(test, "prompt")
+        asked(test, "lora")
         answer = conversation(client).turns[0].generations[0].answer
         assert answer is not None
         button(test, "Trace").click()
@@ -147,6 +157,8 @@ def test_the_trace_shows_exactly_what_was_sent(client: Client) -> None:
         assert sent
         assert all(message["content"] in codes for message in sent)
         assert any(one.label.startswith("generate, ") for one in test.expander)
+        assert "Proof of the adapter" in words(test)
+        assert "hash: passed" in words(test)
 
 
 def test_votes_and_corrections_reach_the_service_and_are_shown_again(client: Client) -> None:
@@ -218,6 +230,27 @@ def test_a_route_that_fails_says_so_beside_one_that_answers(
             assert "Sent to the model" in words(ran(test))
 
 
+def test_an_adapter_that_was_not_proven_says_so_with_the_figure(
+    own_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported()
+    engine = ScriptedEngine()
+    published(engine, weights_hash=engine.fingerprint.weights)
+    figure = "0.0001 nats/token from the base, more than 0.0050 needed"
+
+    async def unproven(version: str) -> Proof:
+        return conclude([Check(name="canary", passed=False, detail=figure, figure=0.0001)])
+
+    with listening(app_of(service(engine, prove=unproven))) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with page() as test:
+            asked(test, "prompt", "lora")
+            said = words(test)
+            assert "adapter not proven" in said
+            assert figure in said
+            assert "to first token" in said  # the other route answers all the same
+
+
 HOSTILE = (
     "<img src=http://example.invalid/x> ![x](http://example.invalid) [a](http://b.invalid) :red[x]"
 )
@@ -232,7 +265,7 @@ def test_hostile_text_is_text_wherever_it_stands(client: Client) -> None:
         for kind in ("button", "expander"):
             for label in labels(test, kind):
                 assert "http://" not in label, label
-        assert not test.html
+        assert all(one.value.startswith("<style>") for one in test.html)
 
 
 def test_conversations_are_renamed_and_deletion_asks_first(client: Client) -> None:

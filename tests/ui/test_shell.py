@@ -9,10 +9,10 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -22,7 +22,7 @@ from rag_adapt.cli.ui import Pages, PagesPlan, plan_pages
 from tests.api.test_serve import serving
 from tests.client.parts import free_port
 from tests.ui.parts import APP, page, ran, read, words
-from ui.__main__ import NOWHERE, flags, main
+from ui.__main__ import NOWHERE, main, settings_of
 from ui.connection import ADDRESS
 from ui.plain import JOINER, label
 
@@ -48,21 +48,20 @@ def test_pages_follow_each_other(address: str) -> None:
 
 
 def test_the_servers_settings_call_nobody_and_let_no_other_page_in() -> None:
-    given = flags("127.0.0.1", 8501)
-    assert "--browser.gatherUsageStats=false" in given
-    assert "--server.address=127.0.0.1" in given
-    assert "--server.port=8501" in given
-    assert "--server.fileWatcherType=none" in given
-    assert "--runner.magicEnabled=false" in given  # strings in a page's file are not shown
-    hosts = [flag for flag in given if flag.startswith("--server.allowedHosts=")]
-    assert hosts == [f"--server.allowedHosts={h}" for h in ("127.0.0.1", "localhost", "[::1]")]
+    given = settings_of("127.0.0.1", 8501)
+    assert given["browser.gatherUsageStats"] is False
+    assert given["server.enableAgentApi"] is False
+    assert (given["server.address"], given["server.port"]) == ("127.0.0.1", 8501)
+    assert given["server.fileWatcherType"] == "none"
+    assert given["runner.magicEnabled"] is False  # strings in a page's file are not shown
+    assert given["server.allowedHosts"] == ["127.0.0.1", "localhost", "[::1]"]
 
 
 def test_other_names_of_the_machine_are_let_in_where_they_are_given() -> None:
-    given = flags("0.0.0.0", 80, ["box.lan"])
-    assert "--server.allowedHosts=box.lan" in given
-    assert "--server.allowedHosts=0.0.0.0" not in given
-    assert "--server.corsAllowedOrigins=http://box.lan:80" in given
+    given = settings_of("0.0.0.0", 80, ["box.lan"])
+    assert "box.lan" in given["server.allowedHosts"]
+    assert "0.0.0.0" not in given["server.allowedHosts"]
+    assert given["server.corsAllowedOrigins"] == ["http://box.lan:80"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +94,9 @@ def test_the_command_serves_the_pages_prints_their_address_and_ends_with_them(
     assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)"
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=20) as found:
         assert found.status == 200
+        rules = found.headers["Content-Security-Policy"]
+    assert "unsafe-eval" not in rules
+    assert "script-src 'self' 'sha256-" in rules
     assert refused(port, host="evil.invalid", origin=f"http://evil.invalid:{port}")
     assert refused(port, host="127.0.0.1", origin="http://evil.invalid")
     assert not refused(port, host="127.0.0.1", origin=f"http://127.0.0.1:{port}")
@@ -171,12 +173,13 @@ def test_the_pages_process_knows_whom_to_ask_and_reaches_nobody_else(
     with os.fdopen(ours) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "argv", ["ui", *arguments])
-        main(lambda: os.close(theirs))
-        made = sys.argv
+        served: list[tuple[Path, Mapping[str, Any]]] = []
+        main(lambda script, given: (served.append((script, given)), os.close(theirs)))
         assert ended.wait(10)
     signal.signal(signal.SIGINT, before)
-    assert made[:3] == ["streamlit", "run", str(APP)]
-    assert "--server.allowedHosts=box.lan" in made
+    ((script, given),) = served
+    assert script == APP
+    assert "box.lan" in given["server.allowedHosts"]
     assert os.environ[ADDRESS] == "http://127.0.0.1:1"
     assert os.environ["http_proxy"] == os.environ["https_proxy"] == NOWHERE
     assert "no_proxy" not in os.environ

@@ -19,7 +19,7 @@ from rag_adapt.schemas.feedback import FeedbackInfo
 from ui.connection import service
 from ui.conversation_list import open_conversation, open_id, show_list, show_settings
 from ui.faults import shown
-from ui.offered import LATER, by_skill, model_name, route_name
+from ui.offered import LATER, OTHER, ROUTES, by_skill, model_name, route_name
 from ui.plain import label
 from ui.turns import is_writing, show_turn
 
@@ -50,6 +50,9 @@ def begin() -> None:
         format_func=label,
         key=f"chat.routes.{skill}",
     )
+    with st.container(gap="xxsmall"):
+        for route in routes:
+            st.caption(f"**{label(route)}**: {label(ROUTES.get(route, OTHER))}")
     missing = [f"{route} {why}" for route, why in LATER.items() if route not in offer[skill]]
     if missing:
         st.caption(f"Not here yet: {'; '.join(missing)}.")
@@ -94,10 +97,12 @@ def go_on(id: str) -> None:
 
 
 def _head(talk: ConversationDetail) -> None:
-    st.subheader(label(talk.title or "Untitled"), anchor=False)
-    about = f"{label(talk.skill)}: " if talk.skill else ""
-    st.caption(about + ", ".join(label(route_name(model)) for model in talk.models))
-    show_settings(talk.id, talk.title)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container(gap=None):
+            st.subheader(label(talk.title or "Untitled"), anchor=False)
+            about = f"{label(talk.skill)}: " if talk.skill else ""
+            st.caption(about + ", ".join(label(route_name(model)) for model in talk.models))
+        show_settings(talk.id, talk.title)
 
 
 def _feedback(skill: str | None) -> dict[str, FeedbackInfo]:
