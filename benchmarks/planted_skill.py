@@ -26,6 +26,7 @@ from rag_adapt.adapters.train import train
 from rag_adapt.bench.evidence import ProbeTools, probe, probe_plan
 from rag_adapt.bench.features import Features
 from rag_adapt.bench.held_out import Condition, read
+from rag_adapt.bench.plan import choose_examples
 from rag_adapt.bench.readout import read_out
 from rag_adapt.core.template import Template
 from rag_adapt.core.types import Item, Split
@@ -249,7 +250,7 @@ def probed(stage: Stage, skill: Skill, depths: Depths, *, work: Path) -> Feature
                 load=lambda version: engine.load_adapter(store.get(version)),
                 count_tokens=lambda text: len(stage.chat.answer_ids(text)) - 1,
             )
-            return probe(skill, skill.training_items, tools)
+            return probe(skill, choose_examples(skill.training_items, None, seed=0), tools)
     finally:
         engine.close()
 

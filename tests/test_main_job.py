@@ -118,7 +118,7 @@ def test_runs_are_listed_shown_and_exported(
     assert run(["runs", "show", "last"]) == 0
     assert "colours: 2 of 6 test items" in capsys.readouterr().out
     assert run(["runs", "show", "last", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["schema_version"] == "2.0"
+    assert json.loads(capsys.readouterr().out)["schema_version"] == "2.1"
     assert run(["runs", "show", "last", "--markdown"]) == 0
     assert "\n| prompt | 0.0 [" in capsys.readouterr().out
     assert run(["runs", "export", "last", "--out", "answers.csv"]) == 0

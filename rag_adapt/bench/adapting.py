@@ -68,22 +68,36 @@ def adapt(
                     passages=passages,
                     documents=documents if lesson == "plain" else (),
                 )
-                card = tools.train(training, progress)
-                found = runner.run(_prove(card, tools))
-                figures.append(replace_fold(found, fold))
-                versions.setdefault(lesson, {})[seed] = card.version
+                found = teach(training, tools, runner=runner, progress=progress, fold=fold)
+                figures.append(found)
+                versions.setdefault(lesson, {})[seed] = found.version
         except RagAdaptError as error:
             versions.pop(lesson, None)
             reasons[lesson] = f"not measured: {error.fact}"
     return Lessons(versions=versions, figures=tuple(figures), reasons=reasons)
 
 
-def replace_fold(figures: AdapterFigures, fold: int | None) -> AdapterFigures:
-    """The same figures, of this fold."""
-    return figures.model_copy(update={"fold": fold})
+def teach(
+    training: Training,
+    tools: Tools,
+    *,
+    runner: asyncio.Runner,
+    progress: Progress,
+    fold: int | None,
+    guarded: bool = True,
+) -> AdapterFigures:
+    """Train one adapter, or find the one of this very training; load it and prove it.
+
+    Raises:
+        NotProvenError: it was not shown to be active.
+        AdapterError: it could not be trained.
+    """
+    card = tools.train(training, progress)
+    found = runner.run(_prove(card, tools, guarded=guarded))
+    return found.model_copy(update={"fold": fold})
 
 
-async def _prove(card: Card, tools: Tools) -> AdapterFigures:
+async def _prove(card: Card, tools: Tools, *, guarded: bool) -> AdapterFigures:
     """Load and prove; the guard's figures stand beside the adapter wherever it is offered.
 
     Raises:
@@ -104,5 +118,5 @@ async def _prove(card: Card, tools: Tools) -> AdapterFigures:
         with_context=card.with_context,
         dev_bits_before=card.dev_bits_before,
         dev_bits_after=card.dev_bits_after,
-        guard=await tools.guard(card.version, card.skill),
+        guard=await tools.guard(card.version, card.skill) if guarded else (),
     )

@@ -159,7 +159,8 @@ def _rag(name: str, parts: Parts) -> Route:
     return rag_route(name, parts, parts.setups.get("rag", Setup(template=_context(parts))))
 
 
-def _lora(name: str, parts: Parts) -> Route:
+def lora_route(name: str, parts: Parts) -> Route:
+    """The prompt under the adapter that learned from prompts alone."""
     return Route(name=name, template=parts.prompt, steps=(_adapt(parts),))
 
 
@@ -214,7 +215,7 @@ ARMS: Final[dict[str, ArmKind]] = {
         title="prompt with the four nearest examples as chat turns", build=_few_shot_nearest
     ),
     "rag": ArmKind(title="prompt with retrieved passages", build=_rag, corpus=True),
-    "lora": ArmKind(title="prompt with a trained adapter", build=_lora, adapter="plain"),
+    "lora": ArmKind(title="prompt with a trained adapter", build=lora_route, adapter="plain"),
     "rag+lora": ArmKind(
         title="retrieved passages and an adapter trained with them",
         build=_rag_lora,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rag_adapt.bench.export import FORMULA_STARTS
 from rag_adapt.bench.features import Features
-from rag_adapt.bench.figures import SCHEMA_VERSION, Depth, Report
+from rag_adapt.bench.figures import Depth, Report, readable
 from rag_adapt.bench.readout import read_out
 from rag_adapt.bench.store import RunFolder, list_runs, write_atomically
 from rag_adapt.core.errors import RunNotFoundError, StorageError
@@ -169,7 +169,7 @@ def _rows(folder: RunFolder) -> tuple[Row, ...]:
         if path.exists():
             return Evidence.model_validate_json(path.read_bytes()).rows
         report = folder.report()
-        if report.get("schema_version") != SCHEMA_VERSION:
+        if not readable(report.get("schema_version")):
             return ()  # older figures, which may mean other things
         return rows_of(Report.model_validate(report), {})
     except RunNotFoundError:

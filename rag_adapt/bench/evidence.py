@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from rag_adapt.adapters.examples import pick
 from rag_adapt.adapters.plan import TrainPlan, plan_for
 from rag_adapt.bench.features import Features
 from rag_adapt.bench.held_out import Condition, Measurable, Reading, read
@@ -90,17 +89,19 @@ def probe(
 ) -> Features:
     """Measure one skill on up to 16 dev items.
 
-    Shots are fixed, not the nearest: the first k of the same seeded order whose first 1, 10 and
-    50 items train the adapters, so that both channels are given nested subsets of one list. The
-    best template is chosen by code length on the dev items that it is then read on.
+    Shots are fixed, not the nearest: the first k of the order whose first 1, 10 and 50 items train
+    the adapters, so that both channels are given nested subsets of one list: those of the dose
+    curve (`bench.doses`), for a benchmark hands both the same order. The best template is chosen by
+    code length on the dev items that it is then read on.
 
     Args:
         skill: It needs dev items.
-        learn: Training items that routes may learn from.
+        learn: Training items that routes may learn from, in the order of their choice; see
+            `bench.plan.choose_examples`.
         tools: What to work with.
         doses: Of `DOSES`, the adapters to train: most of the time goes there. Without ten and
             fifty there is no read-out.
-        seed: Of the choice and the order of items.
+        seed: Of the choice of dev items.
         progress: Stage `probes`.
 
     Raises:
@@ -118,7 +119,7 @@ def probe(
     work = _Probe(
         skill=skill,
         items=choose_items(skill.dev_items, DEV_ITEMS, seed),
-        order=pick(only_training(learn, purpose="a probe"), None, seed=seed),
+        order=tuple(only_training(learn, purpose="a probe")),
         tools=tools,
         shown=progress or Silent(),
     )

@@ -99,6 +99,7 @@ def run_experiment(
             run=_run(folder, plan, prepared),
             extras=_extras(prepared, features),
             contrasts=plan.contrasts,
+            doses=plan.doses,
             margin=plan.margin,
         )
         library = partial(chart_library, runs.parent / "cache")
@@ -175,6 +176,8 @@ def _extras(prepared: Sequence[Prepared], features: Sequence[Features]) -> Extra
         for arm, given in ready.given.items():
             extras.given.setdefault((name, arm), []).append(given)
         extras.adapters.setdefault(name, []).extend(ready.adapters)
+        for arm, found in ready.dosed.items():
+            extras.dosed.setdefault((name, arm), []).extend(found)
         if ready.collection is not None:
             extras.collections[name] = ready.collection
         before = extras.leaks.get(name)

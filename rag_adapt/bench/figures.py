@@ -7,7 +7,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION: Final = "2.0"
+from rag_adapt.bench.dose_figures import Crossover, DoseReport
+
+SCHEMA_VERSION: Final = "2.1"
+"""Major and minor: a minor one adds fields, so reports of earlier minor ones can still be read."""
 VerdictName = Literal["better", "worse", "non-inferior", "undecided"]
 Basis = Literal["decided", "non-inferior", "undecided", "not measured"]
 Depth = Literal["known", "latent", "absent", "undecided"]
@@ -349,6 +352,15 @@ class Report(_Model):
     leaks: tuple[Leaks, ...] = ()
     readouts: tuple[ReadOut, ...] = ()
     retrieved: tuple[Retrieved, ...] = ()
+    doses: tuple[DoseReport, ...] = ()
+    """The dose curve: exploratory, in no contrast. Empty without `--doses`."""
+    crossovers: tuple[Crossover, ...] = ()
+
+
+def readable(version: object) -> bool:
+    """Whether a report of this schema version can be read as a `Report`."""
+    major, _, minor = SCHEMA_VERSION.partition(".")
+    return version in {f"{major}.{earlier}" for earlier in range(int(minor) + 1)}
 
 
 def schema() -> dict[str, Any]:

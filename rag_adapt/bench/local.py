@@ -97,7 +97,7 @@ class Local:
         """Cheap probes of a skill, remembered by skill, examples and documents."""
         ids = content_hash([item.id for item in learn])
         searched = "" if search is None else search.collection
-        key = ("probe", skill.data_hash, ids, searched, str(seed))
+        key = ("probe-in-order", skill.data_hash, ids, searched, str(seed))
         if (known := self._memory.recall(*key)) is not None:
             return features_from_json(known)
         chat = self._trainer.chat()

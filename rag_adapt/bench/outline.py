@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.doses import doses
 from rag_adapt.bench.plan import Plan, choose_examples, choose_items
 from rag_adapt.bench.verdict import ROUTES
+from rag_adapt.skills.skill import Skill
 from rag_adapt.stats.mcnemar import mcnemar_detectable
 
 DISCORDANCE: Final = 0.3
@@ -33,6 +35,7 @@ class Outline:
     """Difference in score that this many items show with 80 % power, at the strictest of Holm's
     steps, where a share of `DISCORDANCE` of the items differs and items are independent."""
     arms: tuple[str, ...]
+    """Those of the dose curve too, for sizes that the examples allow."""
     seconds: float | None
     """Of answers, by the prices of the newest run that measured all these arms; None without."""
 
@@ -49,33 +52,50 @@ def outline(plan: Plan, reports: Iterable[Mapping[str, Any]] = ()) -> list[Outli
         reports: Reports of past runs as plain JSON, newest first, for prices.
     """
     prices = _prices(reports)
-    lines = []
-    for skill in plan.skills:
-        tested = skill.items if plan.folds else skill.test_items
-        items = len(choose_items(tested, plan.items, plan.seed))
-        arms = tuple(a for a in plan.arms if skill.corpus is not None or not ARMS[a].corpus)
-        kinds = [ARMS[arm] for arm in arms]
-        lessons = {kind.adapter for kind in kinds if kind.adapter}
-        folds, seeds = max(1, plan.folds), plan.train_seeds
-        tunable = sum(arm in ("prompt", "rag") for arm in arms)
-        calls = {arm: items * plan.repeats * (seeds if ARMS[arm].adapter else 1) for arm in arms}
-        known = [prices.get((skill.name, arm)) for arm in arms]
-        lines.append(
-            Outline(
-                skill=skill.name,
-                items=items,
-                examples=len(choose_examples(skill.training_items, plan.examples, plan.seed)),
-                answers=sum(calls.values()),
-                dev_answers=plan.tune * tunable * folds,
-                trainings=len(lessons) * seeds * folds,
-                detectable=mcnemar_detectable(items, DISCORDANCE, alpha=_strictest(arms, plan)),
-                arms=arms,
-                seconds=None
-                if None in known
-                else sum(n * (p or 0.0) for n, p in zip(calls.values(), known, strict=True)),
-            )
-        )
-    return lines
+    return [_line(skill, plan, prices) for skill in plan.skills]
+
+
+def _line(skill: Skill, plan: Plan, prices: Mapping[tuple[str, str], float]) -> Outline:
+    items, examples, calls = _items(skill, plan), _examples(skill, plan), questions(skill, plan)
+    lessons = {ARMS[arm].adapter for arm in calls if arm in ARMS} - {None}
+    sizes = [size for size in plan.doses if size <= examples]
+    shared = examples in sizes and "plain" in lessons and plan.learn_from == "examples"
+    known = {arm: prices.get((skill.name, arm)) for arm in calls}
+    folds = max(1, plan.folds)
+    return Outline(
+        skill=skill.name,
+        items=items,
+        examples=examples,
+        answers=sum(calls.values()),
+        dev_answers=plan.tune * len({"prompt", "rag"} & set(calls)) * folds,
+        trainings=(len(lessons) + len(sizes) - shared) * plan.train_seeds * folds,
+        detectable=mcnemar_detectable(items, DISCORDANCE, alpha=_strictest(tuple(calls), plan)),
+        arms=tuple(calls),
+        seconds=None
+        if None in known.values()
+        else sum(calls[arm] * (price or 0.0) for arm, price in known.items()),
+    )
+
+
+def questions(skill: Skill, plan: Plan) -> dict[str, int]:
+    """By arm, how many answers on test items are asked for: arms that need a corpus only where
+    there is one, the dose curve's for sizes that the examples allow."""
+    each = _items(skill, plan) * plan.repeats
+    arms = [a for a in plan.arms if skill.corpus is not None or not ARMS[a].corpus]
+    calls = {arm: each * (plan.train_seeds if ARMS[arm].adapter else 1) for arm in arms}
+    there = _examples(skill, plan)
+    for dose in doses([size for size in plan.doses if size <= there]):
+        calls[dose.arm] = each * (plan.train_seeds if dose.channel == "lora" else 1)
+    return calls
+
+
+def _items(skill: Skill, plan: Plan) -> int:
+    tested = skill.items if plan.folds else skill.test_items
+    return len(choose_items(tested, plan.items, plan.seed))
+
+
+def _examples(skill: Skill, plan: Plan) -> int:
+    return len(choose_examples(skill.training_items, plan.examples, plan.seed))
 
 
 def _strictest(arms: tuple[str, ...], plan: Plan) -> float:
@@ -92,4 +112,7 @@ def _prices(reports: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float
         for arm in report.get("arms", ()):
             if arm.get("cost") is not None:
                 found.setdefault((arm["skill"], arm["arm"]), arm["cost"]["value"])
+        for dose in report.get("doses", ()):
+            if dose.get("cost") is not None:
+                found.setdefault((dose["skill"], dose["arm"]), dose["cost"])
     return found

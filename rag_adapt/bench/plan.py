@@ -39,6 +39,8 @@ class Plan:
     """Dev answers that each tunable route may spend on choosing how it asks."""
     optimiser: Optimiser = "halving"
     """How it chooses: templates and shot counts by successive halving, or examples by DSPy."""
+    doses: tuple[int, ...] = ()
+    """Sizes of the dose curve, ascending: nested subsets of the examples; see `bench.doses`."""
     contrasts: tuple[tuple[str, str], ...] = ()
     """Pairs to test beside the six of the four routes, declared before the run."""
     margin: float = 0.05
@@ -89,6 +91,7 @@ class Plan:
             "folds": self.folds,
             "train_seeds": self.train_seeds,
             "tune": [self.tune, self.optimiser],
+            "doses": list(self.doses),
             "contrasts": [list(pair) for pair in self.contrasts],
             "margin": self.margin,
             "choice": self.choice,

@@ -8,10 +8,12 @@ anything that learns.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-from rag_adapt.bench.adapting import Lessons, adapt
+from rag_adapt.bench.adapting import Lessons, adapt, teach
 from rag_adapt.bench.arms import ARMS, Lesson, Parts, Search, prompt_route, rag_route
+from rag_adapt.bench.doses import prepare_doses
 from rag_adapt.bench.figures import AdapterFigures, CollectionFigures, Given, Leaks
 from rag_adapt.bench.gold import gold_passages
 from rag_adapt.bench.leaks import Firewall, find_leaks
@@ -44,6 +46,8 @@ class Prepared:
     judge: Judge
     gold: dict[str, tuple[Passage, ...]]
     adapters: tuple[AdapterFigures, ...]
+    dosed: dict[str, tuple[AdapterFigures, ...]]
+    """By arm of the dose curve: the adapters that answer."""
     collection: CollectionFigures | None
     leaks: Leaks
     given: dict[str, Given]
@@ -93,15 +97,21 @@ def prepare(
     parts = replace(parts, setups={name: one.setup for name, one in tuned.items()})
     covered = all(item.id in gold for item in firewall.items)
     reasons = _reasons(plan, parts, lessons, covered=covered)
+    # a curve's adapters are points of it and offered to nobody: what they damage is not measured
+    teacher = partial(
+        teach, tools=tools, runner=runner, progress=progress, fold=fold, guarded=False
+    )
+    dosed = prepare_doses(skill, plan, parts=parts, learn=learn, lessons=lessons, teacher=teacher)
     return Prepared(
         skill=skill,
         fold=fold,
         items=firewall.items,
-        contenders=tuple(_contenders(plan, parts, lessons, reasons)),
-        reasons=reasons,
+        contenders=(*_contenders(plan, parts, lessons, reasons), *dosed.contenders),
+        reasons=reasons | dosed.reasons,
         judge=judge,
         gold=gold,
         adapters=lessons.figures,
+        dosed=dosed.adapters,
         collection=None if indexed is None else indexed.figures,
         leaks=firewall.figures,
         given=_given(skill, plan, parts, learn, tuned, fold),

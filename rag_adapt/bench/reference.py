@@ -36,6 +36,10 @@ class NearestPool:
         self._embedder = embedder
         self._vectors: NDArray[np.float32] | None = None
 
+    def first(self, count: int) -> "NearestPool":
+        """The first so many of its examples."""
+        return NearestPool(self._examples[:count], self._embedder)
+
     async def nearest(self, query: str, k: int) -> Sequence[Example]:
         """The k examples with the highest cosine; ties in the pool's order."""
         if self._vectors is None:

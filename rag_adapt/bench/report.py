@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.curve import curve
+from rag_adapt.bench.doses import is_dose
 from rag_adapt.bench.figures import (
     AdapterFigures,
     ArmReport,
@@ -48,6 +50,8 @@ class Extras:
     """By skill and route, one per fold."""
     adapters: dict[str, list[AdapterFigures]] = field(default_factory=dict)
     """By skill."""
+    dosed: dict[tuple[str, str], list[AdapterFigures]] = field(default_factory=dict)
+    """By skill and arm of the dose curve: its adapters, one per training seed and fold."""
     collections: dict[str, CollectionFigures] = field(default_factory=dict)
     leaks: dict[str, Leaks] = field(default_factory=dict)
     readouts: dict[str, ReadOut] = field(default_factory=dict)
@@ -61,6 +65,7 @@ def build_report(
     run: Mapping[str, Any],
     extras: Extras,
     contrasts: Sequence[tuple[str, str]] = (),
+    doses: Sequence[int] = (),
     margin: float = MARGIN,
 ) -> Report:
     """Recompute every figure from the rows; memory grows with items, not with traces.
@@ -72,19 +77,24 @@ def build_report(
         run: What `report.json` says of the run itself.
         extras: What answers do not tell.
         contrasts: Pairs declared beside the family.
+        doses: Sizes of the dose curve; its arms are in no contrast and are not recommended.
         margin: Of non-inferiority.
     """
-    tallies = tally(rows)
+    tallies: dict[str, dict[str, Tally]] = {skill: {} for skill in skills}
+    for (skill, arm), made in tally(rows).items():
+        tallies.setdefault(skill, {})[arm] = made
+    asked = _Asked(arms=tuple(arms), contrasts=tuple(contrasts), margin=margin)
     parts = [
         _skill(
             skill,
-            _Asked(arms=tuple(arms), contrasts=tuple(contrasts), margin=margin),
-            {arm: t for (s, arm), t in tallies.items() if s == skill},
+            asked,
+            {arm: made for arm, made in tallies[skill].items() if not is_dose(arm)},
             run,
             extras,
         )
         for skill in skills
     ]
+    curves = [curve(skill, doses, tallies[skill], extras.reasons, extras.dosed) for skill in skills]
     return Report(
         run=dict(run),
         arms=tuple(arm for part in parts for arm in part.arms),
@@ -94,6 +104,8 @@ def build_report(
         leaks=tuple(extras.leaks.values()),
         readouts=tuple(extras.readouts.values()),
         retrieved=tuple(one for part in parts for one in part.retrieved),
+        doses=tuple(one for found in curves for one in found.doses),
+        crossovers=tuple(one for found in curves for one in found.crossovers),
     )
 
 

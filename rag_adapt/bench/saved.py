@@ -5,7 +5,7 @@ It does not know how reports are made or shown.
 
 from pydantic import ValidationError
 
-from rag_adapt.bench.figures import SCHEMA_VERSION, Report
+from rag_adapt.bench.figures import SCHEMA_VERSION, Report, readable
 from rag_adapt.bench.store import RunFolder
 from rag_adapt.core.errors import StorageError
 
@@ -19,7 +19,7 @@ def saved_report(run: RunFolder) -> Report:
     """
     kept = run.report()
     version = kept.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if not readable(version):
         raise StorageError(
             f"the report of run {run.path.name!r} was written under schema {version!r}; this "
             f"version reads {SCHEMA_VERSION!r}",

@@ -5,8 +5,12 @@ It does not know where the rows are printed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
+from rag_adapt.bench.curve import EXPLORATORY
+from rag_adapt.bench.dose_figures import DoseDifference, DoseReport
+from rag_adapt.bench.doses import CHANNELS
 from rag_adapt.bench.figures import AdapterFigures, ArmReport, Given, Pair, Report, Retrieved
 
 COLUMNS: Final = (
@@ -33,6 +37,11 @@ PAIR_COLUMNS: Final = (
     "detectable",
     "verdict on b",
 )
+DOSE_COLUMNS: Final = (
+    "examples",
+    *(f"{channel} % [95 %]" for channel in CHANNELS),
+    *(f"{b} - {a}, points" for a, b in combinations(CHANNELS, 2)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +53,8 @@ class Table:
     """The recommendation: first, for it is what a reader came for."""
     rows: tuple[tuple[str, ...], ...]
     pairs: tuple[tuple[str, ...], ...]
+    doses: tuple[tuple[str, ...], ...]
+    """The dose curve: a row per number of examples; empty without one."""
     notes: tuple[str, ...]
 
 
@@ -60,6 +71,8 @@ def markdown(report: Report) -> str:
         lines = [f"**{table.title}**", "", table.sentence, "", *_grid(COLUMNS, table.rows)]
         if table.pairs:
             lines += ["", *_grid(PAIR_COLUMNS, table.pairs)]
+        if table.doses:
+            lines += ["", *_grid(DOSE_COLUMNS, table.doses)]
         lines += ["", *(f"- {note}" for note in table.notes)]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
@@ -90,7 +103,8 @@ def _table(skill: str, report: Report) -> Table:
         sentence=found,
         rows=tuple(map(_row, arms)),
         pairs=tuple(_pair(pair) for pair in report.pairs if pair.skill == skill),
-        notes=(*_notes(arms), *_findings(skill, report)),
+        doses=dose_rows(report, skill),
+        notes=(*_notes(arms), *_findings(skill, report), *dose_notes(report, skill)),
     )
 
 
@@ -233,6 +247,51 @@ def _given(arm: str, given: Given) -> list[str]:
 
 def _built(seconds: float | None) -> str:
     return "built before" if seconds is None else f"built in {seconds:.1f} s"
+
+
+def dose_rows(report: Report, skill: str) -> tuple[tuple[str, ...], ...]:
+    """Per number of examples each channel's score and the differences between them."""
+    found = {(d.examples, d.channel): d for d in report.doses if d.skill == skill}
+    between = {
+        (one.examples, c.a, c.b): one
+        for c in report.crossovers
+        if c.skill == skill
+        for one in c.differences
+    }
+    return tuple(
+        (
+            str(size),
+            *(_dose(found[size, channel]) for channel in CHANNELS),
+            *(_apart(between.get((size, a, b))) for a, b in combinations(CHANNELS, 2)),
+        )
+        for size in dict.fromkeys(size for size, _ in found)
+    )
+
+
+def _dose(dose: DoseReport) -> str:
+    if not dose.measured:
+        return (dose.reason or "not measured").partition(":")[0]
+    failed = f", {dose.failures} failed" if dose.failures else ""
+    return f"{percent(dose.score)} [{percent(dose.ci_low)}, {percent(dose.ci_high)}]{failed}"
+
+
+def _apart(one: DoseDifference | None) -> str:
+    if one is None:
+        return NOTHING
+    return f"{points(one.delta)} [{points(one.ci_low)}, {points(one.ci_high)}]"
+
+
+def dose_notes(report: Report, skill: str) -> list[str]:
+    """What the curve is, where channels cross, and what was not measured."""
+    found = [dose for dose in report.doses if dose.skill == skill]
+    if not found:
+        return []
+    arms: dict[str, list[str]] = {}
+    for dose in found:
+        if not dose.measured:
+            arms.setdefault(dose.reason or "not measured", []).append(dose.arm)
+    crossed = [one.sentence for one in report.crossovers if one.skill == skill]
+    return [EXPLORATORY, *crossed, *(f"{', '.join(names)}: {why}" for why, names in arms.items())]
 
 
 def percent(value: float | None) -> str:

@@ -88,6 +88,12 @@ class Tally:
         return found
 
     @property
+    def answers(self) -> int:
+        """All that were asked for, failures and unscored ones included."""
+        scored = sum(len(values) for by in self.scores.values() for values in by.values())
+        return scored + self.unscored + sum(self.failures.values())
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Training seeds of the adapters that answered, in order."""
         return tuple(sorted({s for by in self.scores.values() for s in by if s is not None}))

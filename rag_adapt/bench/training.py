@@ -33,6 +33,8 @@ class Training:
     """What retrieval found for each training and dev item; None trains without context."""
     documents: tuple[Passage, ...] = ()
     """What to learn from beside the items, or in their place; see `Plan.learn_from`."""
+    name: str | None = None
+    """Of the adapter; None is the skill's."""
 
     def as_plan(self) -> TrainPlan:
         """The training in its own words."""
@@ -44,7 +46,7 @@ class Training:
         return plan_for(
             self.skill,
             () if rows and plan.learn_from == "corpus" else self.items,
-            name=f"{self.skill.name[: 48 - len(suffix)]}{suffix}",
+            name=self.name or f"{self.skill.name[: 48 - len(suffix)]}{suffix}",
             passages=self.passages,
             extra=rows,
             learned_from=plan.learn_from if rows else "examples",

@@ -63,6 +63,13 @@ def bench(
     optimiser: Annotated[
         Optimiser, typer.Option(help="What it is spent with: our own search, or DSPy.")
     ] = "halving",
+    doses: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,..",
+            help="A curve over so many examples as shots, nearest shots and adapter.",
+        ),
+    ] = None,
     contrast: Annotated[
         list[str] | None, typer.Option(help="A further pair to test, as `a:b`; repeatable.")
     ] = None,
@@ -109,6 +116,7 @@ def bench(
         deterministic=deterministic or None,
     )
     from rag_adapt import wiring
+    from rag_adapt.bench.doses import parse_doses
 
     plan = wiring.plan(
         settings,
@@ -125,6 +133,7 @@ def bench(
         folds=folds,
         tune=tune,
         optimiser=optimiser,
+        doses=parse_doses(doses or ""),
         contrasts=contrast or [],
         margin=margin,
         choice=choice,
@@ -136,7 +145,7 @@ def bench(
         latency_items=latency_items,
     )
     if dry_run:
-        _print_plan(wiring.outline(settings, plan), as_json=as_json)
+        _print_plan(plan, wiring.outline(settings, plan), as_json=as_json)
         return
     _run(settings, plan, out, as_json=as_json)
 
@@ -161,13 +170,15 @@ def _run(settings: "Settings", plan: "Plan", out: Path | None, *, as_json: bool)
 
 def print_report(report: Any, folder: Path) -> None:
     """One table per skill, then where the record lies."""
-    from rag_adapt.bench.table import COLUMNS, PAIR_COLUMNS, tables
+    from rag_adapt.bench.table import COLUMNS, DOSE_COLUMNS, PAIR_COLUMNS, tables
 
     for table in tables(report):
         typer.echo()
         print_table(COLUMNS, table.rows, title=table.title)
         if table.pairs:
             print_table(PAIR_COLUMNS, table.pairs)
+        if table.doses:
+            print_table(DOSE_COLUMNS, table.doses)
         typer.echo(f"  {table.sentence}")
         for note in table.notes:
             typer.echo(f"  {note}")
@@ -180,7 +191,7 @@ def print_report(report: Any, folder: Path) -> None:
     typer.echo(f"\nRun {report.run['id']}, kept in {folder}: open {folder / 'report.html'}")
 
 
-def _print_plan(lines: Any, *, as_json: bool) -> None:
+def _print_plan(plan: "Plan", lines: Any, *, as_json: bool) -> None:
     if as_json:
         print_json([line.as_json() for line in lines])
         return
@@ -198,6 +209,12 @@ def _print_plan(lines: Any, *, as_json: bool) -> None:
         for line in lines
     ]
     print_table(columns, rows, title="Plan")
+    for line in lines:
+        if above := [str(size) for size in plan.doses if size > line.examples]:
+            typer.echo(
+                f"{line.skill}: doses left out: {', '.join(above)}; there are {line.examples} "
+                "training examples."
+            )
     typer.echo(
         "detectable: the difference that so many items show with 80 % power at the strictest of "
         "Holm's steps, if 30 % of them differ."

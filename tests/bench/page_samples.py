@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
+from rag_adapt.bench.curve import Curve, curve
 from rag_adapt.bench.figures import (
     AdapterFigures,
     ArmReport,
@@ -28,6 +29,7 @@ from rag_adapt.bench.figures import (
     TagCount,
 )
 from rag_adapt.bench.store import AnswerRow
+from rag_adapt.bench.tally import tally
 from rag_adapt.stats.intervals import mean_estimate, paired_difference
 from tests.samples import row
 
@@ -40,6 +42,13 @@ RATES: Final = {
 }
 """Share of right answers per skill: the four routes, then bare and nearest-label."""
 COSTS: Final = (0.42, 1.31, 0.45, 1.38, 0.22, 0.012)
+SIZES: Final = (1, 10, 50, 200)
+LEARNED: Final = {
+    "few-shot": (0.42, 0.55, 0.60, 0.60),
+    "few-shot-nearest": (0.42, 0.61, 0.72, 0.77),
+    "lora": (0.05, 0.33, 0.81, 0.96),
+}
+"""Share of right answers by channel, for each of the sizes."""
 LABELS: Final = ("refund", "exchange", "invoice", "delivery", "warranty", "other")
 WORDS: Final = {
     "orders": ("Seven small jugs in white, by van please.", "4LEBJax 9RASJep @2", "4LEB Jax"),
@@ -84,6 +93,7 @@ def _answer(skill: str, arm: str, number: int, *, right: bool, luck: random.Rand
 def report(skills: Sequence[str] = tuple(RATES), n: int = 60) -> tuple[Report, list[AnswerRow]]:
     """A report on these skills with all sections, and its answers."""
     rows = {skill: answers(skill, n) for skill in skills}
+    curves = [_curve(skill, n) for skill in skills]
     whole = Report(
         run=run(skills, n),
         arms=tuple(arm for skill in skills for arm in _arms(skill, rows[skill])),
@@ -93,8 +103,25 @@ def report(skills: Sequence[str] = tuple(RATES), n: int = 60) -> tuple[Report, l
         leaks=tuple(map(_leaks, skills)),
         readouts=tuple(map(_readout, skills)),
         retrieved=tuple(map(_retrieved, skills)),
+        doses=tuple(dose for one in curves for dose in one.doses),
+        crossovers=tuple(crossed for one in curves for crossed in one.crossovers),
     )
     return whole, [one for skill in skills for one in rows[skill]]
+
+
+def _curve(skill: str, n: int) -> Curve:
+    """A curve whose fixed shots do not fit at the largest size."""
+    rows = [
+        row(number, skill=skill, arm=f"{channel}@{size}", score=float(number < rate * n))
+        for channel, rates in LEARNED.items()
+        for size, rate in zip(SIZES, rates, strict=True)
+        for number in range(n)
+    ]
+    long = {"score": None, "output": None, "failure": "context-length"}
+    rows = [one.model_copy(update=long) if one.arm == "few-shot@200" else one for one in rows]
+    tallies = {arm: made for (_, arm), made in tally(rows).items()}
+    taught = {(skill, f"lora@{size}"): _adapters(skill)[:1] for size in SIZES}
+    return curve(skill, SIZES, tallies, {}, taught)
 
 
 def run(skills: Sequence[str], n: int) -> dict[str, Any]:

@@ -155,6 +155,7 @@ def test_adapters_are_given_nested_training_items_and_shots_are_the_first_of_the
     most = max(engine.seen, key=len)
     shown = [message.content.replace(" thing ", "-") for message in most if message.role == "user"]
     assert shown[:-1] == list(fifty[:16])
+    assert fifty == tuple(item.id for item in skill().training_items[:50])
 
 
 def test_no_test_item_is_ever_asked_and_no_training_item_is_a_question() -> None:

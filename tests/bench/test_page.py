@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rag_adapt.bench.figures import ArmReport, Report
-from rag_adapt.bench.page import charts
+from rag_adapt.bench.page import charts, curve
 from rag_adapt.bench.page.charts import MAX_LABELS
 from rag_adapt.bench.page.document import chart_library, pieces, write_page
 from rag_adapt.bench.page.evidence import SHOWN_ITEMS, Confusion, gather
@@ -25,6 +26,7 @@ HEADINGS = [
     "Fixed and broken items",
     "Mixed-up labels",
     "Retrieval and score",
+    "Dose curve",
     "Learning",
     "Latency",
     "Control arms",
@@ -65,6 +67,34 @@ def test_retrieval_says_hits_rescue_and_harm_and_tags_are_text(page: str) -> Non
 def test_sections_stand_in_their_order_and_all_are_there(page: str) -> None:
     tickets = page[page.index('id="skill-4"') : page.index('id="run"')]
     assert re.findall(r"<h3>(.*?)</h3>", tickets) == HEADINGS
+
+
+def test_the_dose_curve_is_drawn_by_size_and_says_what_it_is_and_what_is_missing() -> None:
+    found, _ = report(["orders"])
+    [subject] = subjects(found, gather(found, list))
+    shown = str(curve.curve(subject))
+    assert "exploratory, in no declared contrast" in shown
+    assert "lora overtakes few-shot between 1 and 50 examples" in shown
+    assert "do not fit into the model" in shown
+    assert shown.count("<tr>") == 1 + 11 + 1 + 11
+    drawn = curve.learning_curve([dose for dose in subject.doses if dose.measured])
+    point = drawn["layer"][2]["encoding"]
+    assert point["x"]["scale"]["type"] == "log"
+    assert point["x"]["axis"]["values"] == [1, 10, 50, 200]
+    assert point["shape"]["scale"]["domain"] == ["few-shot", "few-shot-nearest", "lora"]
+    assert len(drawn["data"]["values"] if "data" in drawn else drawn["layer"][0]["data"]) == 11
+
+
+def test_a_curve_without_any_score_says_why_and_draws_nothing() -> None:
+    found, _ = report(["orders"])
+    out = tuple(
+        one.model_copy(update={"measured": False, "score": None, "reason": "left out: too few"})
+        for one in found.doses
+    )
+    [subject] = subjects(found.model_copy(update={"doses": out}), gather(found, list))
+    shown = str(curve.curve(replace(subject, crossovers=())))
+    assert "<figure" not in shown
+    assert shown.count("left out: too few") == len(out)
 
 
 def test_a_section_with_nothing_measured_is_left_out() -> None:

@@ -130,7 +130,8 @@ def test_hostile_texts_run_nothing_load_nothing_and_every_chart_is_drawn(
 ) -> None:
     page = opened.page
     charts = open_all(page)
-    assert charts == 10  # scores, differences, cost, four confusions, retrieval, learning, latency
+    # scores, differences, cost, four confusions, retrieval, doses, learning, latency
+    assert charts == 11
     assert page.locator("figure .chart svg").count() == charts
     for width in page.locator("figure .chart svg").evaluate_all(
         "found => found.map((svg) => svg.getBoundingClientRect().width)"

@@ -140,7 +140,7 @@ def test_the_report_follows_its_published_schema() -> None:
     made = report(rows, "prompt", "lora", "rag", "bare", "oracle", extras=extras)
     data = json.loads(made.model_dump_json())
     jsonschema.validate(data, schema())
-    assert data["schema_version"] == "2.0"
+    assert data["schema_version"] == "2.1"
     published = (
         "skill arm n failures score ci_low ci_high tokens_in tokens_out seconds "
         "latency_p50 latency_p95 cost measured reason"

@@ -81,9 +81,9 @@ def scores(arms: Sequence[ArmReport]) -> Spec:
         {
             "arm": arm.arm,
             "kind": "control" if arm.control else "route",
-            "score": _percent(arm.score),
-            "low": _percent(arm.ci_low),
-            "high": _percent(arm.ci_high),
+            "score": in_percent(arm.score),
+            "low": in_percent(arm.ci_low),
+            "high": in_percent(arm.ci_high),
             "items": arm.n,
         }
         for arm in arms
@@ -93,17 +93,17 @@ def scores(arms: Sequence[ArmReport]) -> Spec:
     order = [*routes, *([" "] if routes and controls else []), *controls]
     y = alt.Y("arm:N", title=None, scale=alt.Scale(domain=order))
     x = alt.X("low:Q", title="score %, 95 % interval", scale=alt.Scale(domain=[0, 100]))
-    return _sized(_intervals(rows, x, y), len(order))
+    return sized(_intervals(rows, x, y), len(order))
 
 
 def _intervals(rows: Sequence[Row], x: Any, y: Any) -> Any:
     """A point and its interval per row, hollow where its kind is `control`."""
     import altair as alt
 
-    base = _data(rows).encode(y=y, color=_kind_colour())
+    base = drawn_from(rows).encode(y=y, color=_kind_colour())
     bar = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q")
     point = base.mark_point(size=85, strokeWidth=2, opacity=1).encode(
-        x=alt.X("score:Q"), fill=_kind_fill(), tooltip=_tips("arm", "score", "low", "high", "items")
+        x=alt.X("score:Q"), fill=_kind_fill(), tooltip=tips("arm", "score", "low", "high", "items")
     )
     return alt.layer(bar, point)
 
@@ -116,16 +116,16 @@ def found(rows: Sequence[Row]) -> Spec:
         {
             "arm": f"{row['arm']}, {row['evidence']}",
             "kind": "control" if row["missed"] else "route",
-            "score": _percent(row["score"]),
-            "low": _percent(row["ci_low"]),
-            "high": _percent(row["ci_high"]),
+            "score": in_percent(row["score"]),
+            "low": in_percent(row["ci_low"]),
+            "high": in_percent(row["ci_high"]),
             "items": row["n"],
         }
         for row in rows
     ]
     y = alt.Y("arm:N", title=None, scale=alt.Scale(domain=[row["arm"] for row in drawn]))
     x = alt.X("low:Q", title="score %, 95 % interval", scale=alt.Scale(domain=[0, 100]))
-    return _sized(_intervals(drawn, x, y), len(drawn))
+    return sized(_intervals(drawn, x, y), len(drawn))
 
 
 def differences(pairs: Sequence[Pair]) -> Spec:
@@ -135,9 +135,9 @@ def differences(pairs: Sequence[Pair]) -> Spec:
     rows: list[Row] = [
         {
             "pair": pair_name(pair),
-            "difference": _percent(pair.delta),
-            "low": _percent(pair.ci_low),
-            "high": _percent(pair.ci_high),
+            "difference": in_percent(pair.delta),
+            "low": in_percent(pair.ci_low),
+            "high": in_percent(pair.ci_high),
             "verdict": pair.verdict,
         }
         for pair in pairs
@@ -147,20 +147,20 @@ def differences(pairs: Sequence[Pair]) -> Spec:
     ends = [min(-5.0, *(row["low"] for row in rows)), max(5.0, *(row["high"] for row in rows))]
     x = alt.X("low:Q", title="points, 95 % interval", scale=alt.Scale(domain=ends, nice=True))
     order = [row["pair"] for row in rows]
-    base = _data(rows).encode(
+    base = drawn_from(rows).encode(
         y=alt.Y("pair:N", title=None, scale=alt.Scale(domain=order)),
         color=alt.Color("verdict:N", scale=colours),
     )
     zero = (
-        _data([{"zero": 0}])
+        drawn_from([{"zero": 0}])
         .mark_rule(strokeWidth=1, color="var(--muted)")
         .encode(x=alt.X("zero:Q"))
     )
     bar = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, x2="high:Q")
     point = base.mark_point(size=85, filled=True, opacity=1).encode(
-        x=alt.X("difference:Q"), tooltip=_tips("pair", "difference", "low", "high", "verdict")
+        x=alt.X("difference:Q"), tooltip=tips("pair", "difference", "low", "high", "verdict")
     )
-    return _sized(alt.layer(zero, bar, point), len(order))
+    return sized(alt.layer(zero, bar, point), len(order))
 
 
 def pair_name(pair: Pair) -> str:
@@ -178,9 +178,9 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
             "arm": arm.arm,
             "kind": "control" if arm.control else "route",
             "cost": arm.cost.value,
-            "score": _percent(arm.score),
-            "low": _percent(arm.ci_low),
-            "high": _percent(arm.ci_high),
+            "score": in_percent(arm.score),
+            "low": in_percent(arm.ci_low),
+            "high": in_percent(arm.ci_high),
             "front": arm.arm in front,
             "side": "left" if _is_dear(arm.cost.value, values) else "right",
         }
@@ -188,8 +188,8 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
         if arm.cost is not None
     ]
     x = alt.X("cost:Q", title=f"cost, {unit}", scale=_cost_scale(values), axis=_cost_axis(values))
-    y = alt.Y("score:Q", title="score %", scale=alt.Scale(domain=[0, 100]), axis=_gridded())
-    base = _data(rows).encode(x=x, y=y)
+    y = alt.Y("score:Q", title="score %", scale=alt.Scale(domain=[0, 100]), axis=gridded())
+    base = drawn_from(rows).encode(x=x, y=y)
     line = (
         base.transform_filter("datum.front")
         .mark_line(interpolate="step-after", strokeWidth=1.5, strokeDash=[4, 4])
@@ -201,7 +201,7 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
     point = base.mark_point(size=95, strokeWidth=2, opacity=1).encode(
         color=_kind_colour(),
         fill=_kind_fill(),
-        tooltip=_tips("arm", "cost", "score", "low", "high"),
+        tooltip=tips("arm", "cost", "score", "low", "high"),
     )
     right, left = (
         base.transform_filter(f"datum.side == '{side}'")
@@ -209,7 +209,7 @@ def costs(arms: Sequence[ArmReport], front: Sequence[str], unit: str) -> Spec:
         .encode(text="arm:N")
         for side, align, shift in (("right", "left", 10), ("left", "right", -10))
     )
-    return _sized(alt.layer(line, bar, point, right, left), 10)
+    return sized(alt.layer(line, bar, point, right, left), 10)
 
 
 def _is_logarithmic(values: Sequence[float]) -> bool:
@@ -291,13 +291,13 @@ def _dumbbells(rows: Sequence[Row], *, value: str, title: str, hollow: str) -> S
     fills = ["var(--card)" if figure == hollow else "var(--accent)" for figure in figures]
     y = alt.Y("name:N", title=None, scale=alt.Scale(domain=order))
     x = alt.X(f"{value}:Q", title=title, scale=alt.Scale(zero=True))
-    base = _data(rows).encode(y=y, x=x)
+    base = drawn_from(rows).encode(y=y, x=x)
     line = base.mark_line(strokeWidth=2, color="var(--accent)", opacity=0.5).encode(detail="name:N")
     point = base.mark_point(size=85, strokeWidth=2, opacity=1, color="var(--accent)").encode(
         fill=alt.Fill("figure:N", scale=alt.Scale(domain=figures, range=fills)),
-        tooltip=_tips("name", "figure", value),
+        tooltip=tips("name", "figure", value),
     )
-    return _sized(alt.layer(line, point), len(order))
+    return sized(alt.layer(line, point), len(order))
 
 
 def confusion(found: Confusion) -> Spec:
@@ -310,23 +310,23 @@ def confusion(found: Confusion) -> Spec:
     shade = alt.Scale(domain=list(range(LEVELS)), range=ramp)
     few = len(answers) <= 20
     across = alt.Axis(labelAngle=-45, orient="top", grid=False, labelOverlap=True, labelLimit=120)
-    base = _data(rows).encode(
+    base = drawn_from(rows).encode(
         x=alt.X("answered:N", title="answered", scale=alt.Scale(domain=answers), axis=across),
         y=alt.Y("target:N", title="target", scale=alt.Scale(domain=list(found.labels))),
     )
     cells = base.mark_rect().encode(
         color=alt.Color("level:O", scale=shade, legend=None),
-        tooltip=_tips("target", "answered", "answers", "share"),
+        tooltip=tips("target", "answered", "answers", "share"),
     )
     if not few:
-        return _sized(cells, len(found.labels), row_height=14)
+        return sized(cells, len(found.labels), row_height=14)
     pale = base.transform_filter("datum.level < 4").mark_text().encode(text="answers:Q")
     strong = (
         base.transform_filter("datum.level >= 4")
         .mark_text(color="var(--on-ramp)")
         .encode(text="answers:Q")
     )
-    return _sized(alt.layer(cells, pale, strong), len(found.labels))
+    return sized(alt.layer(cells, pale, strong), len(found.labels))
 
 
 def confusion_rows(found: Confusion) -> tuple[Row, ...]:
@@ -346,23 +346,27 @@ def confusion_rows(found: Confusion) -> tuple[Row, ...]:
     )
 
 
-def _percent(value: float | None) -> float:
+def in_percent(value: float | None) -> float:
+    """A share in percent, 0 for None."""
     return round(100.0 * (value or 0.0), 2)
 
 
-def _data(rows: Sequence[Row]) -> Any:
+def drawn_from(rows: Sequence[Row]) -> Any:
+    """A chart with its data inside."""
     import altair as alt
 
     return alt.Chart(alt.Data(values=[dict(row) for row in rows]))
 
 
-def _tips(*names: str) -> list[Any]:
+def tips(*names: str) -> list[Any]:
+    """What is told of a mark that is pointed at."""
     import altair as alt
 
     return [alt.Tooltip(field=name, type="nominal") for name in names]
 
 
-def _gridded() -> Any:
+def gridded() -> Any:
+    """A vertical axis of figures."""
     import altair as alt
 
     return alt.Axis(grid=True, labelColor="var(--muted)", labelFontSize=12, tickCount=5)
@@ -382,7 +386,7 @@ def _kind_fill() -> Any:
     return alt.Fill("kind:N", scale=fills, legend=None)
 
 
-def _sized(chart: Any, rows: int, *, row_height: int = ROW_HEIGHT) -> Spec:
+def sized(chart: Any, rows: int, *, row_height: int = ROW_HEIGHT) -> Spec:
     """The specification: as wide as its place, as high as its rows, naming no address."""
     import altair as alt
 

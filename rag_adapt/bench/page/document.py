@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rag_adapt.bench.figures import Report
-from rag_adapt.bench.page import answers, retrieval, scores, training, verdicts
+from rag_adapt.bench.page import answers, curve, retrieval, scores, training, verdicts
 from rag_adapt.bench.page.charts import CONFIG
 from rag_adapt.bench.page.evidence import Evidence, Rows, gather
 from rag_adapt.bench.page.markup import Html, el, json_text
@@ -30,6 +30,7 @@ SECTIONS: Final = (
     answers.fixed_and_broken,
     answers.confusion,
     retrieval.retrieval,
+    curve.curve,
     training.learning,
     scores.latency,
     scores.controls,

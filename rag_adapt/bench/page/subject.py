@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rag_adapt.bench.dose_figures import Crossover, DoseReport
 from rag_adapt.bench.figures import (
     AdapterFigures,
     ArmReport,
@@ -37,6 +38,8 @@ class Subject:
     leaks: Leaks | None
     readout: ReadOut | None
     retrieved: tuple[Retrieved, ...]
+    doses: tuple[DoseReport, ...]
+    crossovers: tuple[Crossover, ...]
     turns: tuple[Turns, ...]
     confusions: tuple[Confusion, ...]
 
@@ -99,6 +102,8 @@ def _subject(number: int, skill: str, report: Report, evidence: Evidence) -> Sub
         leaks=next((one for one in report.leaks if one.skill == skill), None),
         readout=next((one for one in report.readouts if one.skill == skill), None),
         retrieved=tuple(one for one in report.retrieved if one.skill == skill),
+        doses=tuple(one for one in report.doses if one.skill == skill),
+        crossovers=tuple(one for one in report.crossovers if one.skill == skill),
         turns=evidence.turns.get(skill, ()),
         confusions=evidence.confusions.get(skill, ()),
     )
