@@ -9,15 +9,15 @@ import streamlit as st
 
 from rag_adapt.client import Client, Upload
 from rag_adapt.schemas.collections import CollectionEntry
+from ui.collection_documents import open_job, show_documents
 from ui.faults import shown
 from ui.search import search_form
-from ui.wording import plural, size
+from ui.wording import plural
 
-DOCUMENTS: Final = ("md", "markdown", "txt")
-AT_ONCE: Final = 50
-"""Documents on one page."""
-MOST: Final = 20_000
-"""Characters of a document that are shown."""
+STATES: Final = {
+    "unfinished": "not ready: its first job has not ended, or did not get to its end",
+    "damaged": "damaged: its files cannot be read; delete it and upload the documents again",
+}
 
 
 def show_collection(client: Client, name: str) -> None:
@@ -32,16 +32,17 @@ def show_collection(client: Client, name: str) -> None:
         return
     st.text(said(entry))
     if entry.state == "ready":
-        st.subheader("Search")
+        st.subheader("Search", anchor=False)
         with shown():
             search_form(client, name)
-        st.subheader("Documents")
+    if entry.state != "damaged":
+        st.subheader("Documents", anchor=False)
         with shown():
-            _documents(client, entry)
+            show_documents(client, entry)
     if not entry.changeable:
         st.info("Its documents lie elsewhere and are changed there.")
         return
-    st.subheader("Add documents")
+    st.subheader("Add documents", anchor=False)
     with shown():
         upload_form(client, name)
     with st.popover("Delete this collection"), shown():
@@ -52,7 +53,7 @@ def said(entry: CollectionEntry) -> str:
     """A collection in one line."""
     failed = f", {plural(entry.failed, 'file')} left out" if entry.failed else ""
     if entry.state != "ready":
-        return f"{entry.name}: {entry.state}"
+        return f"{entry.name}: {STATES[entry.state]}"
     return (
         f"{entry.name}: {plural(entry.documents, 'document')}, "
         f"{plural(entry.chunks, 'chunk')}{failed}, embedded by {entry.embedder}"
@@ -65,10 +66,11 @@ def upload_form(client: Client, name: str | None) -> None:
     Raises:
         ApiError: a file is of no kind that is read, or the name is none.
     """
+    kinds = [kind.removeprefix(".") for kind in client.collections.kinds()]
     with st.form(f"upload-{name}"):
         typed = name or st.text_input("Name", help="Small letters, digits and hyphens.")
         files = st.file_uploader(
-            "Markdown and text files", type=DOCUMENTS, accept_multiple_files=True
+            "Documents", type=kinds, accept_multiple_files=True, help=", ".join(kinds)
         )
         sent = st.form_submit_button("Upload and index", type="primary")
     if not sent:
@@ -78,39 +80,6 @@ def upload_form(client: Client, name: str | None) -> None:
         return
     documents = [Upload(name=file.name, content=file.getvalue()) for file in files]
     open_job(typed, client.collections.add(typed, documents).id)
-
-
-def _documents(client: Client, entry: CollectionEntry) -> None:
-    """One page of paths; one of them can be read."""
-    cursor = st.query_params.get("cursor")
-    page = client.collections.documents_page(entry.name, limit=AT_ONCE, cursor=cursor)
-    chosen = st.selectbox("Read", page.data, index=None, placeholder="Choose a document")
-    with st.container(horizontal=True):
-        if cursor and st.button("First ones"):
-            del st.query_params["cursor"]
-            st.rerun()
-        if page.next and st.button("Further ones"):
-            st.query_params["cursor"] = page.next
-            st.rerun()
-    if chosen is None:
-        return
-    text = client.collections.document(entry.name, chosen).text
-    st.caption(f"{plural(len(text), 'character')}; {size(len(text.encode()))}")
-    st.code(text[:MOST], language=None, wrap_lines=True, height=400)
-    if len(text) > MOST:
-        st.caption(f"The first {MOST:,} characters are shown.")
-    if entry.changeable:
-        with st.popover("Delete this document"), shown():
-            st.text(f"{chosen} leaves the collection; a job takes it out of the index.")
-            if st.button("Delete the document", type="primary"):
-                open_job(entry.name, client.collections.remove(entry.name, chosen).id)
-
-
-def open_job(name: str, id: str) -> None:
-    """Watch a job of this collection."""
-    st.query_params.clear()
-    st.query_params.update({"collection": name, "job": id})
-    st.rerun()
 
 
 def _delete(client: Client, name: str) -> None:

@@ -8,17 +8,16 @@ from typing import Final
 
 import streamlit as st
 
-from rag_adapt.client import Client, filled
-from rag_adapt.schemas.skills import RenderRequest, SkillCheck, SkillDetail
+from rag_adapt.client import Client
+from rag_adapt.schemas.skills import SkillCheck, SkillDetail
+from ui.skill_templates import show_templates
 from ui.wording import plural
 
-BETWEEN: Final = "\n---\n"
-"""Stands between two passages of the preview."""
 SHOWN_LABELS: Final = 50
 
 
 def show_skill(client: Client, name: str) -> None:
-    """The skill, its check on demand and the preview of its templates.
+    """The skill, its check on demand and its templates.
 
     Raises:
         ApiError: `skill-not-found`.
@@ -37,12 +36,12 @@ def show_skill(client: Client, name: str) -> None:
         icon=":material/arrow_forward:",
         query_params={"draft": json.dumps({"skills": [name]})},
     )
-    st.subheader("Splits, leaks, scorer")
+    st.subheader("Splits, leaks, scorer", anchor=False)
     if st.toggle("Check it", value=skill.origin == "imported", key=f"check-{name}"):
         show_check(client.skills.check(name))
     if skill.templates:
-        st.subheader("What its templates send")
-        _preview(client, name, skill.templates)
+        st.subheader("Templates", anchor=False)
+        show_templates(client, skill)
 
 
 def _facts(skill: SkillDetail) -> None:
@@ -96,32 +95,3 @@ def show_check(found: SkillCheck) -> None:
         for one in found.near_duplicates
     ]
     st.dataframe(pairs, hide_index=True, alt="Near-duplicates between splits")
-
-
-def _preview(client: Client, skill: str, templates: list[str]) -> None:
-    """The messages of one template for an input of one's own.
-
-    Raises:
-        ApiError: the template shows no passages, or cannot be filled.
-    """
-    with st.form("preview"):
-        template = st.selectbox("Template", templates)
-        typed = st.text_area("Input", placeholder="A question as an item would ask it")
-        passages = st.text_area(
-            "Passages (optional)", help="For templates that show passages; `---` between two."
-        )
-        sent = st.form_submit_button("Show what is sent")
-    if not sent or template is None:
-        return
-    order = filled(
-        RenderRequest,
-        skill=skill,
-        template=template,
-        input=typed or "",
-        passages=[one.strip("\n") for one in (passages or "").split(BETWEEN) if one.strip()],
-    )
-    rendered = client.skills.render(order)
-    for message in rendered.messages:
-        st.caption(message.role)
-        st.code(message.content, language=None, wrap_lines=True)
-    st.caption(f"Template hash {rendered.hash}")

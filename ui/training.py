@@ -1,4 +1,4 @@
-"""What an adapter shall learn: the form and the job that it becomes.
+"""What an adapter shall learn: the form, the job that it becomes, and its curve while it learns.
 
 It does not know how adapters are trained.
 """
@@ -10,9 +10,14 @@ import streamlit as st
 
 from rag_adapt.client import Client, filled
 from rag_adapt.core.types import LearnedFrom
-from rag_adapt.schemas.adapters import TrainRequest
+from rag_adapt.schemas.adapters import TrainingProgress, TrainRequest
 from rag_adapt.schemas.catalog import SkillInfo
-from ui.job_watch import open_only
+from rag_adapt.schemas.jobs import JobInfo
+from ui.faults import shown
+from ui.figure import figure
+from ui.job_watch import EVERY, OVER, open_only
+from ui.run_charts import training_loss
+from ui.wording import NOTHING
 
 SOURCES: Final = {
     "examples": "the skill's examples",
@@ -20,6 +25,8 @@ SOURCES: Final = {
     "both": "examples and documents",
 }
 RANKS: Final = (1, 2, 4, 8, 16, 32, 64)
+TRAINS: Final = ["adapters", "train"]
+"""How the command of a training begins."""
 
 
 def training_form(client: Client, skills: Sequence[SkillInfo]) -> None:
@@ -38,6 +45,41 @@ def training_form(client: Client, skills: Sequence[SkillInfo]) -> None:
     if sent:
         order = filled(TrainRequest, **{k: v for k, v in fields.items() if v is not None})
         open_only("job", client.adapters.train(order).id)
+
+
+def show_curve(client: Client, job: JobInfo) -> None:
+    """Loss and held-out code length of a training job, drawn again while it goes on."""
+    if job.command[:2] != TRAINS or job.state == "queued":
+        return
+    if job.state in OVER:
+        with shown():
+            _draw(client.adapters.training(job.id))
+        return
+    _live(client, job.id)
+
+
+@st.fragment(run_every=EVERY)
+def _live(client: Client, id: str) -> None:
+    with shown():
+        found = client.adapters.training(id)
+        if not found.data:
+            st.caption("The curve begins with the first step: the model is being loaded.")
+        _draw(found)
+
+
+def _draw(found: TrainingProgress) -> None:
+    """Figures of now, then the curve."""
+    if not found.data:
+        return
+    losses = [(one.step, one.loss) for one in found.data if one.loss is not None]
+    bits = [(one.step, one.bits) for one in found.data if one.bits is not None]
+    with st.container(horizontal=True):
+        st.metric("Steps", f"{found.data[-1].step:,} of {found.steps:,}")
+        st.metric("Loss", f"{losses[-1][1]:.3f} nats" if losses else NOTHING)
+        st.metric("Held out, before", f"{bits[0][1]:.2f} bits" if bits else NOTHING)
+        st.metric("Held out, now", f"{bits[-1][1]:.2f} bits" if bits else NOTHING)
+    if losses or bits:
+        figure(training_loss(losses, bits), key=f"live-{found.job}")
 
 
 def _fields(names: Sequence[str]) -> dict[str, Any]:

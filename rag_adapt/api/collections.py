@@ -24,8 +24,9 @@ from rag_adapt.api.library import SKILLS, DocumentNotFoundError, DocumentsForm, 
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import own_flags
 from rag_adapt.jobs.job import Job
-from rag_adapt.retrieval.catalog import collection_folder, list_collections
+from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, list_collections
 from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.parse import SUFFIXES
 from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.retrieval.removal import Removal, remove_collection
 from rag_adapt.schemas.collections import (
@@ -77,7 +78,7 @@ Document = Annotated[str, Path(min_length=1, max_length=300, examples=["borage-l
     summary="List collections",
     operation_id="collections",
     response_model=CollectionList,
-    responses=shown({"data": [ENTRY]}),
+    responses=shown({"data": [ENTRY], "kinds": [".md", ".txt"]}),
     openapi_extra=CHAT,
 )
 async def collections(request: Request) -> CollectionList:
@@ -295,18 +296,23 @@ def folder_of(desk: Desk, name: str) -> Folder:
 
 def _listed(desk: Desk) -> CollectionList:
     library = library_of(desk)
+    built = {one.name: one for one in list_collections(desk.settings.indexes)}
+    # uploads whose first job has not ended, or failed, are a collection already
+    young = {name: CollectionInfo(name=name, state="unfinished") for name in library.names()}
+    every = young | built
     return CollectionList(
-        data=[
-            CollectionEntry(
-                name=one.name,
-                state=one.state,
-                documents=one.documents,
-                chunks=one.chunks,
-                failed=one.failed,
-                embedder=one.embedder,
-                content_hash=one.content_hash,
-                changeable=library.holds(one.name),
-            )
-            for one in list_collections(desk.settings.indexes)
-        ]
+        data=[_entry(every[name], library) for name in sorted(every)], kinds=sorted(SUFFIXES)
+    )
+
+
+def _entry(one: CollectionInfo, library: Library) -> CollectionEntry:
+    return CollectionEntry(
+        name=one.name,
+        state=one.state,
+        documents=one.documents,
+        chunks=one.chunks,
+        failed=one.failed,
+        embedder=one.embedder,
+        content_hash=one.content_hash,
+        changeable=library.holds(one.name),
     )

@@ -40,6 +40,7 @@ FILE: Final[dict[str, Any]] = {
     "document": DOCUMENT,
     "state": "indexed",
     "reason": None,
+    "notes": [],
     "characters": 2210,
     "chunks": 6,
     "repeatable": True,
@@ -47,7 +48,8 @@ FILE: Final[dict[str, Any]] = {
 LEFT_OUT: Final[dict[str, Any]] = {
     "document": "notes.txt",
     "state": "failed",
-    "reason": "not UTF-8: byte 17 is 0xff",
+    "reason": "empty",
+    "notes": [],
     "characters": 0,
     "chunks": 0,
     "repeatable": True,
@@ -59,7 +61,7 @@ FILES: Final[dict[str, Any]] = {
 }
 CHUNKS: Final[dict[str, Any]] = {
     "document": DOCUMENT,
-    "data": [{"id": 7, "start": 0, "end": 141, "headings": ["Borage light"]}],
+    "data": [{"id": 7, "number": 1, "start": 0, "end": 141, "headings": ["Borage light"]}],
     "next": None,
 }
 
@@ -123,7 +125,13 @@ async def chunks(
                 hint=f"GET /v1/collections/{name}/files?state=indexed lists them.",
             )
         data = [
-            ChunkInfo(id=one.id, start=one.start, end=one.end, headings=list(one.headings))
+            ChunkInfo(
+                id=one.id,
+                number=one.number,
+                start=one.start,
+                end=one.end,
+                headings=list(one.headings),
+            )
             for one in found[:limit]
         ]
         more = data[-1].id if len(found) > limit else None
@@ -167,27 +175,20 @@ def _files(desk: Desk, name: str) -> Sequence[FileInfo]:
     uploaded = library_of(desk).files(name)
     folder = collection_folder(desk.settings.indexes, name)
     known = states(folder_of(desk, name)) if folder.is_dir() or not uploaded else ()
-    waiting = uploaded - {one.path for one in known}
-    found = [_file(one, uploaded) for one in known]
-    found += [
-        FileInfo(
-            document=document,
-            state="waiting",
-            reason=None,
-            characters=0,
-            chunks=0,
-            repeatable=True,
-        )
-        for document in waiting
+    waiting = [
+        DocumentState(path=path, state="waiting", reason=None, notes=(), characters=0, chunks=0)
+        for path in uploaded - {one.path for one in known}
     ]
+    found = [_file(one, uploaded) for one in (*known, *waiting)]
     return sorted(found, key=lambda one: one.document)
 
 
 def _file(one: DocumentState, uploaded: frozenset[str]) -> FileInfo:
     return FileInfo(
         document=one.path,
-        state="indexed" if one.reason is None else "failed",
+        state=one.state,
         reason=one.reason,
+        notes=list(one.notes),
         characters=one.characters,
         chunks=one.chunks,
         repeatable=one.path in uploaded,

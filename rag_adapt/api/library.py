@@ -76,6 +76,12 @@ class Library:
         """Whether this collection's documents were uploaded."""
         return NAME.fullmatch(name) is not None and (self._folder / name).is_dir()
 
+    def names(self) -> list[str]:
+        """Collections for which documents were uploaded."""
+        if not self._folder.is_dir():
+            return []
+        return [path.name for path in self._folder.iterdir() if self.holds(path.name)]
+
     def files(self, name: str) -> frozenset[str]:
         """Names of the documents that were uploaded for a collection."""
         if not self.holds(name):

@@ -16,6 +16,7 @@ from rag_adapt.api.imports import SHOWN, ImportForm, import_upload
 from rag_adapt.api.run_orders import check_skills
 from rag_adapt.core.errors import SkillError
 from rag_adapt.schemas.skills import (
+    ExampleText,
     Imported,
     NearDuplicates,
     SkillCheck,
@@ -24,6 +25,7 @@ from rag_adapt.schemas.skills import (
 )
 from rag_adapt.serving.service import SkillEntry
 from rag_adapt.skills.load import SkillPlace, list_skills, read_skill
+from rag_adapt.skills.skill import Skill
 
 router = APIRouter(tags=["skills"])
 DETAIL: Final[dict[str, Any]] = {
@@ -45,6 +47,7 @@ DETAIL: Final[dict[str, Any]] = {
     "licence": "Apache-2.0",
     "source": "Made for this project",
     "templates": ["prompt"],
+    "sample": {"input": "walk", "output": "walked"},
 }
 CHECK: Final[dict[str, Any]] = {
     "name": "past-tense",
@@ -79,6 +82,8 @@ IMPORTED: Final[dict[str, Any]] = {
     "left_out": [],
     "notes": [],
 }
+LONGEST_SAMPLE: Final = 20_000
+"""Characters."""
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["past-tense"])]
 
 
@@ -163,7 +168,15 @@ def _detail(place: SkillPlace) -> SkillDetail:
         licence=found.licence,
         source=found.source,
         templates=list(found.templates),
+        sample=_sample(found),
     )
+
+
+def _sample(skill: Skill) -> ExampleText | None:
+    first = next(iter(skill.training_items), None)
+    if first is None or len(first.input) + len(first.targets[0]) > LONGEST_SAMPLE:
+        return None
+    return ExampleText(input=first.input, output=first.targets[0])
 
 
 def _checked(place: SkillPlace) -> SkillCheck:

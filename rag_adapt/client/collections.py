@@ -37,6 +37,14 @@ class Collections:
         """
         return self._connection.fetch(CollectionList, Request(path="/v1/collections")).data
 
+    def kinds(self) -> list[str]:
+        """How the names of files end that can be uploaded as documents, such as `.md`.
+
+        Raises:
+            ApiError: the service gave no list.
+        """
+        return self._connection.fetch(CollectionList, Request(path="/v1/collections")).kinds
+
     def search(self, name: str, query: SearchRequest) -> SearchResult:
         """The best passages, best first.
 

@@ -8,20 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal
 
 from rag_adapt.retrieval.record import Record
 from rag_adapt.retrieval.sqlite import translated
 
+STATES: Final[dict[str, "State"]] = {"indexed": "indexed", "failed": "failed"}
+BEFORE: Final = (
+    "SELECT count(*) FROM chunks JOIN documents ON documents.id = chunks.document "
+    "WHERE path = ? AND chunks.id <= ?"
+)
+State = Literal["indexed", "failed", "waiting"]
+"""`waiting`: a build that has not ended has yet to put it in place."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentState:
-    """One document as the last finished build left it."""
+    """One document, or a file that could not become one."""
 
     path: str
+    state: State
     reason: str | None
-    """Why it was left out; None where it is indexed."""
+    """Why it failed."""
+    notes: tuple[str, ...]
+    """What its reader changed or left out."""
     characters: int
-    """Of its parsed text."""
+    """Of the text that readers see."""
     chunks: int
 
 
@@ -30,7 +42,9 @@ class Piece:
     """One chunk of a document."""
 
     id: int
-    """Counts the chunks of the whole collection, in the order of documents and spans."""
+    """Grows in the order of documents and spans."""
+    number: int
+    """Counts the chunks of its document, from 1."""
     start: int
     end: int
     """In characters of the parsed document; the end is excluded."""
@@ -39,7 +53,7 @@ class Piece:
 
 
 def states(folder: Path) -> tuple[DocumentState, ...]:
-    """Every document of the collection in a folder, in order of path; none before its first build.
+    """Every document of the collection in a folder, in order of path.
 
     Raises:
         CollectionError: there is no such collection, or it is damaged.
@@ -47,16 +61,32 @@ def states(folder: Path) -> tuple[DocumentState, ...]:
     sql = (
         "SELECT path, reason, coalesce(length(text), 0), coalesce(counted.chunks, 0) "
         "FROM documents LEFT JOIN (SELECT document, count(*) AS chunks FROM chunks "
-        "GROUP BY document) AS counted ON counted.document = documents.id ORDER BY path"
+        "GROUP BY document) AS counted ON counted.document = documents.id"
     )
     with _opened(folder) as record:
-        if record.meta() is None:
-            return ()
-        rows = record.connection.execute(sql).fetchall()
-    return tuple(
-        DocumentState(path=path, reason=reason, characters=characters, chunks=chunks)
-        for path, reason, characters, chunks in rows
-    )
+        known = record.connection.execute(sql).fetchall() if _has(record, "documents") else []
+        found = {
+            path: DocumentState(
+                path=path,
+                state="failed" if reason else "indexed",
+                reason=reason,
+                notes=(),
+                characters=characters,
+                chunks=chunks,
+            )
+            for path, reason, characters, chunks in known
+        }
+        for path, state, reason, notes in _files(record):
+            there = found.get(path)
+            found[path] = DocumentState(
+                path=path,
+                state=STATES.get(state, "waiting"),
+                reason=reason,
+                notes=tuple(json.loads(notes)),
+                characters=there.characters if there else 0,
+                chunks=there.chunks if there else 0,
+            )
+    return tuple(found[path] for path in sorted(found))
 
 
 def pieces(folder: Path, document: str, *, after: int = 0, limit: int) -> tuple[Piece, ...] | None:
@@ -65,7 +95,7 @@ def pieces(folder: Path, document: str, *, after: int = 0, limit: int) -> tuple[
     Args:
         folder: The collection's.
         document: Its path.
-        after: Number of the chunk that they follow; 0 begins.
+        after: The `id` of the chunk that they follow; 0 begins.
         limit: At most so many.
 
     Raises:
@@ -80,9 +110,10 @@ def pieces(folder: Path, document: str, *, after: int = 0, limit: int) -> tuple[
         if record.meta() is None or document not in record.paths():
             return None
         rows = record.connection.execute(sql, (document, after, limit)).fetchall()
+        (before,) = record.connection.execute(BEFORE, (document, after)).fetchone()
     return tuple(
-        Piece(id=number, start=start, end=end, headings=tuple(json.loads(headings)))
-        for number, start, end, headings in rows
+        Piece(id=id, number=number, start=start, end=end, headings=tuple(json.loads(headings)))
+        for number, (id, start, end, headings) in enumerate(rows, start=before + 1)
     )
 
 
@@ -95,3 +126,15 @@ def _opened(folder: Path) -> Iterator[Record]:
             yield record
     finally:
         record.close()
+
+
+def _has(record: Record, table: str) -> bool:
+    sql = "SELECT 1 FROM sqlite_schema WHERE name = ?"
+    return record.connection.execute(sql, (table,)).fetchone() is not None
+
+
+def _files(record: Record) -> list[tuple[str, str, str | None, str]]:
+    """Path, state, reason and notes of files on their way in; none in older records."""
+    if not _has(record, "files"):
+        return []
+    return record.connection.execute("SELECT path, state, reason, notes FROM files").fetchall()

@@ -34,6 +34,8 @@ class CollectionList(Wire):
     """`GET /v1/collections`."""
 
     data: list[CollectionEntry]
+    kinds: list[str]
+    """How the names of files end that can be uploaded as documents, such as `.md`."""
 
 
 class CollectionRemoved(Wire):
@@ -93,8 +95,10 @@ class FileInfo(Wire):
     state: FileState
     reason: str | None
     """Why it was left out; null unless it failed."""
+    notes: list[str]
+    """What its reader changed or left out."""
     characters: int
-    """Of its parsed text; 0 unless it is indexed."""
+    """Of the parsed text that can be searched; 0 where none can."""
     chunks: int
     repeatable: bool
     """Whether it was uploaded here, so that it can be tried again."""
@@ -122,7 +126,9 @@ class ChunkInfo(Wire):
     """One chunk: what is embedded, searched and given to a model as a passage."""
 
     id: int
-    """Counts the chunks of the whole collection."""
+    """Grows in the order of documents and spans."""
+    number: int
+    """Counts the chunks of its document, from 1."""
     start: int
     """First character in the parsed document."""
     end: int

@@ -19,6 +19,13 @@ Wording = Annotated[str, StringConstraints(max_length=50_000)]
 """One message of a template."""
 
 
+class ExampleText(Order):
+    """A worked problem."""
+
+    input: Text
+    output: Text
+
+
 class SkillDetail(SkillInfo):
     """`GET /v1/skills/{name}`; where there is a fault, everything after it is null."""
 
@@ -33,6 +40,8 @@ class SkillDetail(SkillInfo):
     source: str | None = None
     templates: list[str] | None = None
     """Their names, for `POST /v1/templates:render`."""
+    sample: ExampleText | None = None
+    """The first training item, to try a template with; null also where it is very long."""
 
 
 class SplitInfo(Wire):
@@ -83,13 +92,6 @@ class Imported(Wire):
     left_out: list[str]
     """Bad rows, the first 100."""
     notes: list[str]
-
-
-class ExampleText(Order):
-    """A worked problem."""
-
-    input: Text
-    output: Text
 
 
 class TemplateDraft(Order):

@@ -44,6 +44,7 @@ def test_a_skill_is_shown_with_its_templates(client: TestClient) -> None:
     assert found["templates"] == ["context", "prompt"]
     assert (found["origin"], found["fault"], found["max_tokens"]) == ("imported", None, 6)
     assert found["items"] == {"train": 6, "dev": 2, "test": 6}
+    assert found["sample"] == {"input": "train thing number 0: red", "output": "red"}
     listed = {s["name"]: s for s in client.get("/v1/skills").json()["data"]}["colours"]
     assert listed.items() <= found.items()
 

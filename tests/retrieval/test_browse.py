@@ -15,7 +15,7 @@ from tests.retrieval.fakes import MANUAL, CountingEmbedder, write_corpus
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "indexes" / "manual"
-    source = write_corpus(tmp_path / "source", {**MANUAL, "broken.md": b"\xff"})
+    source = write_corpus(tmp_path / "source", {**MANUAL, "broken.md": b"  "})
     build_collection(folder, source, CountingEmbedder())
     return folder
 
@@ -25,9 +25,9 @@ def test_every_document_is_listed_with_its_state(folder: Path) -> None:
     assert list(found) == ["broken.md", "care/cleaning.md", "filling.md", "warranty.txt"]
     broken, cleaning = found["broken.md"], found["care/cleaning.md"]
     assert broken.reason is not None
-    assert "not UTF-8" in broken.reason
-    assert (broken.characters, broken.chunks) == (0, 0)
-    assert (cleaning.reason, cleaning.chunks) == (None, 2)
+    assert "empty" in broken.reason
+    assert (broken.state, broken.characters, broken.chunks) == ("failed", 0, 0)
+    assert (cleaning.state, cleaning.reason, cleaning.chunks) == ("indexed", None, 2)
     assert cleaning.characters == len(MANUAL["care/cleaning.md"])
 
 
@@ -38,6 +38,7 @@ def test_chunks_of_a_document_come_in_pages_and_cover_its_text(folder: Path) -> 
     assert text[first.start : first.end] == "# Cleaning\n\nRinse the kettle with vinegar."
     assert text[second.start : second.end] == "## Filter\n\nSoak it."
     assert second.headings == ("Cleaning", "Filter")
+    assert (first.number, second.number) == (1, 2)
     with Collection.open(folder) as opened:
         assert opened.info().chunks == 4
     assert pieces(folder, "care/cleaning.md", after=second.id, limit=5) == ()

@@ -1,4 +1,4 @@
-"""The page System: which parts are ready, what the doctor says, which versions run.
+"""The page System: which parts are ready, what was counted, what the doctor says, which versions.
 
 It does not know how any of it is found out.
 """
@@ -13,8 +13,10 @@ from rag_adapt import __version__
 from rag_adapt.client import ApiError
 from rag_adapt.schemas.system import FindingInfo, SystemInfo
 from ui.connection import service
+from ui.counted import Counted, counted
 from ui.faults import shown
 from ui.plain import label
+from ui.wording import NOTHING, duration
 
 SIGNS: Final[dict[str, tuple[str, Literal["green", "orange", "red"]]]] = {
     "ok": (":material/check_circle:", "green"),
@@ -34,6 +36,56 @@ def show_parts() -> None:
     st.dataframe(rows, hide_index=True)
     if not found.ready:
         st.caption("Questions are refused until every part is ready; look again in a moment.")
+
+
+def show_counted() -> None:
+    """What was asked and answered since the service started; needs the scope `bench`."""
+    st.subheader("Since it started", anchor=False)
+    try:
+        found = counted(service().catalog.metrics())
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        st.info("What was counted is for keys of the scope `bench`.")
+        st.text(error.hint)
+        return
+    _figures(found)
+    if not found.routes:
+        st.caption("No question was asked yet: the page Chat asks some.")
+        return
+    rows = [
+        {
+            "route": one.name,
+            "answered": one.answered,
+            "failed": one.failed,
+            "stopped": one.cancelled,
+            "tokens read": one.tokens_in,
+            "tokens written": one.tokens_out,
+            "first token, mean": NOTHING if one.first_token is None else duration(one.first_token),
+            "answer, mean": NOTHING if one.seconds is None else duration(one.seconds),
+        }
+        for one in found.routes
+    ]
+    st.dataframe(rows, hide_index=True, alt="Answers by route")
+
+
+def _figures(found: Counted) -> None:
+    told = {
+        "Answers": (found.answered, "Of all routes, the chat's and everybody's."),
+        "Failed answers": (found.failed, "Asked, and ended with an error."),
+        "Tokens read": (found.tokens_in, "Of prompts."),
+        "Tokens written": (found.tokens_out, "Of answers."),
+        "Adapters loaded": (found.loads, "Made ready to answer, and proven."),
+        "Loads that failed": (found.failed_loads, "Their routes answered 503."),
+        "Failed proofs": (found.proof_failures, "An adapter was not shown to be active."),
+        "Traces lost": (found.traces_lost, "Answers whose trace could not be kept."),
+        "Requests": (found.requests, "Over HTTP, these pages' own among them."),
+        "Refused": (found.refused, "Answered with 4xx: the caller can mend it."),
+        "Faults": (found.faults, "Answered with 5xx: the service's log says why."),
+    }
+    with st.container(horizontal=True):
+        for name, (value, meaning) in told.items():
+            st.metric(name, f"{value:,}", help=meaning, width=130)
 
 
 def show_system() -> None:
@@ -91,5 +143,7 @@ if st.button("Look again", icon=":material/refresh:"):
     st.toast("This is the state now.")
 with shown():
     show_parts()
+with shown():
+    show_counted()
 with shown():
     show_system()
