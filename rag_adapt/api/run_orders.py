@@ -35,7 +35,7 @@ OPTIONS: Final = {
 }
 """By field of a request."""
 SWITCHES: Final = ("guard", "probe", "choice")
-APART: Final = frozenset({"skills", "arms", "contrasts"})
+APART: Final = frozenset({"skills", "arms", "contrasts", "doses"})
 """What is written in a way of its own."""
 OURS: Final = ("model", "embedder", "engine", "api_base", "device", "retriever")
 """Settings that flags of `serve` may have changed: a job must run with the same."""
@@ -79,6 +79,7 @@ def plan_of(order: RunRequest, settings: Settings) -> "Plan":
         skills=order.skills,
         arms=",".join(order.arms),
         contrasts=order.contrasts,
+        doses=tuple(sorted(set(order.doses))),
         **choices,
     )
 
@@ -98,6 +99,7 @@ def command_of(order: RunRequest, settings: Settings) -> list[str]:
         *options(given, OPTIONS),
         *(f"--{name}" if given[name] else f"--no-{name}" for name in SWITCHES),
         *(f"--contrast={pair}" for pair in order.contrasts),
+        *([f"--doses={','.join(map(str, order.doses))}"] if order.doses else []),
         *("--", *order.skills),
     ]
 

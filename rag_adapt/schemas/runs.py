@@ -52,6 +52,8 @@ class RunRequest(Order):
     tune: Annotated[int, Field(ge=0, le=100_000)] = 32
     """Dev answers that each route may spend on how it asks."""
     optimiser: Optimiser = "halving"
+    doses: Annotated[list[Count], Field(max_length=10)] = Field(default_factory=list)
+    """Sizes of a dose curve: so many examples as shots, as nearest shots and as adapter."""
     contrasts: Annotated[list[Contrast], Field(max_length=50)] = Field(default_factory=list)
     """Further pairs to test, as `a:b`."""
     margin: Annotated[float, Field(ge=0, le=1)] = 0.05

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from rag_adapt.api import runs as endpoints
 from rag_adapt.api.desk import Desk
-from rag_adapt.api.run_orders import APART, OPTIONS, SWITCHES, command_of
+from rag_adapt.api.run_orders import APART, OPTIONS, SWITCHES, command_of, plan_of
 from rag_adapt.bench.compare import Comparison
 from rag_adapt.bench.store import AnswerRow, list_runs
 from rag_adapt.cli import bench
@@ -136,11 +136,15 @@ def test_every_field_becomes_a_flag_that_the_command_has() -> None:
 
 
 def test_the_command_line_says_what_was_asked_and_the_skills_come_last() -> None:
-    order = RunRequest(skills=["orders"], arms=["prompt", "rag"], guard=False, contrasts=["a:b"])
+    order = RunRequest(
+        skills=["orders"], arms=["prompt", "rag"], guard=False, contrasts=["a:b"], doses=[10, 1]
+    )
     told = command_of(order, SETTINGS.model_copy(update={"deterministic": True}))
     assert told[:2] == ["bench", "--json"]
     assert {"--engine=scripted", "--embedder=hashing", "--deterministic"} <= set(told)
     assert {"--arms=prompt,rag", "--no-guard", "--probe", "--contrast=a:b"} <= set(told)
+    assert "--doses=10,1" in told
+    assert plan_of(order.model_copy(update={"contrasts": []}), SETTINGS).doses == (1, 10)
     assert not any(flag.startswith(("--items", "--retriever", "--out")) for flag in told)
     assert told[-2:] == ["--", "orders"]
 
