@@ -33,7 +33,7 @@ class DocumentsForm(Wire):
     """The field of an upload, as `multipart/form-data`."""
 
     documents: Annotated[list[UploadFile], Field(min_length=1, max_length=500)]
-    """Markdown and text files."""
+    """Documents of every kind that is read."""
 
 
 class DocumentNotFoundError(CollectionError):

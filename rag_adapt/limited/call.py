@@ -64,8 +64,8 @@ async def call(
                 raw = await _talk(child, json.dumps(asked).encode(), limits.result_bytes)
                 await child.wait()
         except TimeoutError as error:
-            raise _late(limits) from error
-        return _understood(raw, child.returncode, limits, refused_as)
+            raise late(limits) from error
+        return understood(raw, child.returncode, limits, refused_as)
 
 
 @asynccontextmanager
@@ -94,13 +94,12 @@ async def _place(patience: float) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _child(task: Task, bounds: Bounds) -> AsyncIterator[Process]:
     """A child that is gone afterwards, whatever happens."""
-    name = f"{task.__module__}:{task.__qualname__}"
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "rag_adapt.limited.child", name, as_argument(bounds)),
+        *command("rag_adapt.limited.child", task, bounds),
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,
-        env={"PYTHONPATH": str(Path(rag_adapt.__file__).parents[1]), "LC_ALL": "C.UTF-8"},
+        env=environment(),
         start_new_session=True,
     )
     try:
@@ -129,9 +128,33 @@ async def _talk(child: Process, asked: bytes, most: int) -> bytes | None:
     return b"".join(parts)
 
 
-def _understood(
+def command(module: str, task: Task, bounds: Bounds) -> list[str]:
+    """How a child of ours is started."""
+    name = f"{task.__module__}:{task.__qualname__}"
+    return [sys.executable, "-P", "-m", module, name, as_argument(bounds)]
+
+
+def environment() -> dict[str, str]:
+    """All that a child sees of ours."""
+    return {"PYTHONPATH": str(Path(rag_adapt.__file__).parents[1]), "LC_ALL": "C.UTF-8"}
+
+
+def understood(
     raw: bytes | None, status: int | None, bounds: Bounds, refused_as: type[UserError]
 ) -> dict[str, Any]:
+    """What a child's answer says.
+
+    Args:
+        raw: The answer; None where it was longer than it may be.
+        status: How the child ended; 0 also where it goes on.
+        bounds: Its limits.
+        refused_as: What is raised where the task refused.
+
+    Raises:
+        UserError: the task refused.
+        ParserError: it used up its limits, or broke.
+        OSError: the machine's fault.
+    """
     if raw is None:
         size = bounds.result_bytes
         raise ParserError(f"what was read of the file has more than {size} bytes", hint=SMALLER)
@@ -158,7 +181,8 @@ def _died(status: int | None, bounds: Bounds) -> ParserError:
     return ParserError("whatever reads the file broke on it", hint=SMALLER)
 
 
-def _late(bounds: Bounds) -> ParserError:
+def late(bounds: Bounds) -> ParserError:
+    """It took longer than it may."""
     return ParserError(f"reading the file took more than {bounds.seconds:g} s", hint=SMALLER)
 
 

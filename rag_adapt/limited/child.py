@@ -66,10 +66,15 @@ def answered(task: Task, asked: dict[str, Any]) -> dict[str, Any]:
         raise
 
 
-def confine(bounds: Bounds) -> None:
-    """Take away what a parser does not need; nothing gives it back."""
+def confine(bounds: Bounds, *, lifetime: int | None = None) -> None:
+    """Take away what a parser does not need; nothing gives it back.
+
+    Args:
+        bounds: The limits.
+        lifetime: Seconds of computing for all calls together, where there are several.
+    """
     sizes = {
-        resource.RLIMIT_CPU: bounds.cpu_seconds,
+        resource.RLIMIT_CPU: lifetime or bounds.cpu_seconds,
         resource.RLIMIT_AS: bounds.memory_bytes,
         resource.RLIMIT_FSIZE: bounds.file_bytes,
         resource.RLIMIT_NOFILE: bounds.open_files,

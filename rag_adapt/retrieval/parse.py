@@ -1,21 +1,40 @@
-"""Reads a folder of markdown and text files into texts whose characters can be counted.
+"""Reads documents into texts whose characters can be counted; whatever parses is confined.
 
 It does not know chunks, embeddings or where the texts go.
 """
 
 import hashlib
-import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 from rag_adapt.core.errors import CollectionError
+from rag_adapt.limited.bounds import Bounds, ParserError
+from rag_adapt.limited.worker import Worker
+from rag_adapt.retrieval.parsers.kinds import PLAIN, parse_bytes, parse_file
+from rag_adapt.retrieval.parsers.parsed import Parsed, UnusableError
+from rag_adapt.retrieval.scan import (
+    SUFFIXES,
+    FailedDocument,
+    FoundFile,
+    nothing_usable,
+    scan_folder,
+)
 
-SUFFIXES: Final = frozenset({".md", ".markdown", ".txt", ".text"})
-MAX_BYTES: Final = 20 * 2**20
-"""Size of the largest file that is read, in bytes."""
+__all__ = [
+    "SUFFIXES",
+    "Corpus",
+    "Document",
+    "FailedDocument",
+    "FileReader",
+    "ReadFile",
+    "Reader",
+    "read_corpus",
+]
+
+BOUNDS: Final = Bounds(seconds=60, cpu_seconds=30, memory_bytes=1 << 30, result_bytes=128 << 20)
+"""Of one document."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +45,15 @@ class Document:
     """Relative to the corpus folder, with forward slashes."""
     text: str
     """Without byte order mark, lines ended by `\\n`; offsets count its characters."""
+    pages: tuple[int, ...] = ()
+    """Where each page begins, in characters; empty where there are none."""
+    notes: tuple[str, ...] = ()
+    """What was changed or left out on the way."""
 
     @property
     def sha256(self) -> str:
         """Of the text in UTF-8, as 64 hex digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailedDocument:
-    """A file that was left out."""
-
-    path: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,122 +64,125 @@ class Corpus:
     failed: tuple[FailedDocument, ...]
 
 
-def read_corpus(folder: Path, *, max_bytes: int = MAX_BYTES) -> Corpus:
+@dataclass(frozen=True, kw_only=True)
+class ReadFile:
+    """A file that was parsed."""
+
+    parsed: Parsed
+    raw: str
+    """SHA-256 of the bytes that were parsed, as 64 hex digits."""
+
+
+class Reader(Protocol):
+    """Turns a file into text."""
+
+    def read(self, file: FoundFile) -> ReadFile:
+        """The file's text.
+
+        Raises:
+            UnusableError: it cannot be used, and why.
+        """
+        ...
+
+
+class FileReader:
+    """Reads files of every kind, all that need a parser in one confined process.
+
+    Markdown and text in UTF-8 need none: they are decoded here.
+
+    Args:
+        confined: Whether this process is such a one already, and may begin no other.
+    """
+
+    def __init__(self, *, confined: bool = False, bounds: Bounds = BOUNDS) -> None:
+        self._confined = confined
+        self._worker = Worker(parse_file, bounds=bounds, refused_as=CollectionError)
+
+    def read(self, file: FoundFile) -> ReadFile:
+        """See `Reader.read`."""
+        asked = {"path": str(file.path), "suffix": file.suffix}
+        try:
+            if file.kind is PLAIN and (plain := _plain(file)) is not None:
+                return plain
+            found = parse_file(asked) if self._confined else self._worker.ask(asked)
+        except (CollectionError, ParserError) as error:
+            raise UnusableError(error.fact) from error
+        except OSError as error:
+            raise UnusableError(f"cannot be read: {error.strerror}") from error
+        return ReadFile(parsed=Parsed.from_json(found), raw=found["raw"])
+
+    def close(self) -> None:
+        """End the process that parses, where there is one."""
+        self._worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_corpus(folder: Path, *, max_bytes: int | None = None, confined: bool = False) -> Corpus:
     """Read every file below `folder`; hidden files and folders are passed over in silence.
 
-    A file that cannot be used (other suffix, not UTF-8, empty, too large, unreadable, a link
-    that leaves the folder) is reported and does not stop the others.
+    A file that cannot be used (other suffix, no text in it, too large, broken, a link that
+    leaves the folder) is reported and does not stop the others.
+
+    Args:
+        folder: Read with its sub-folders.
+        max_bytes: Of one file, whatever its kind; None for each kind's own limit.
+        confined: See `FileReader`.
 
     Raises:
         CollectionError: the folder does not exist, or holds no usable document.
     """
-    if not folder.is_dir():
-        raise CollectionError(
-            f"corpus {str(folder)!r} is not a folder",
-            hint="Name a folder with markdown or text files: `rag-adapt index build NAME DIR`.",
-        )
-    root = folder.resolve()
+    scan = scan_folder(folder, max_bytes=max_bytes)
     documents: list[Document] = []
-    failed: list[FailedDocument] = []
-    for path in sorted(_files(root), key=lambda path: path.relative_to(root).as_posix()):
-        name = _printable(path.relative_to(root).as_posix())
-        try:
-            documents.append(Document(path=name, text=_read(path, root, max_bytes)))
-        except _UnusableError as exc:
-            failed.append(FailedDocument(path=name, reason=str(exc)))
+    failed = list(scan.failed)
+    with FileReader(confined=confined) as reader:
+        for file in scan.files:
+            try:
+                parsed = reader.read(file).parsed
+            except UnusableError as error:
+                failed.append(FailedDocument(path=file.name, reason=str(error)))
+            else:
+                documents.append(
+                    Document(
+                        path=file.name, text=parsed.text, pages=parsed.pages, notes=parsed.notes
+                    )
+                )
+    reasons = tuple(sorted(failed, key=lambda each: each.path))
     if not documents:
-        raise _empty(folder, failed)
-    return Corpus(documents=tuple(documents), failed=tuple(failed))
+        raise nothing_usable(folder, reasons)
+    return Corpus(documents=tuple(documents), failed=reasons)
 
 
-def decode(raw: bytes) -> str:
-    """Text of a file: UTF-8, byte order mark stripped, `\\r\\n` and `\\r` turned into `\\n`.
+def fingerprint(file: FoundFile) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits.
 
     Raises:
-        UnicodeDecodeError: the bytes are not UTF-8.
+        UnusableError: it cannot be read.
     """
-    return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-
-
-class _UnusableError(Exception):
-    """Why one file is left out."""
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        here = Path(parent)
-        yield from (here / name for name in folders if (here / name).is_symlink())
-        yield from (here / name for name in names if not name.startswith("."))
-
-
-def _read(path: Path, root: Path, max_bytes: int) -> str:
-    _check_name(path)
-    target = _resolved(path, root)
     try:
-        status = target.stat()
-        _check_kind(status, path, max_bytes)
-        with target.open("rb") as file:
-            raw = file.read(max_bytes + 1)
-    except OSError as exc:
-        raise _UnusableError(f"cannot be read: {exc.strerror}") from exc
-    if len(raw) > max_bytes:
-        raise _UnusableError(f"larger than {max_bytes} bytes")
-    return _text(raw)
+        with file.path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise UnusableError(f"cannot be read: {error.strerror}") from error
 
 
-def _check_name(path: Path) -> None:
+def _plain(file: FoundFile) -> ReadFile | None:
+    """Text in UTF-8; None where its encoding must be found first."""
+    with file.path.open("rb") as opened:
+        raw = opened.read(PLAIN.most_bytes + 1)
+    if len(raw) > PLAIN.most_bytes:
+        raise UnusableError(f"larger than {PLAIN.most_bytes} bytes")
     try:
-        str(path).encode()
-    except UnicodeEncodeError as exc:
-        raise _UnusableError("its name is not UTF-8") from exc
-
-
-def _resolved(path: Path, root: Path) -> Path:
-    if not path.is_symlink():
-        return path
-    try:
-        target = path.resolve(strict=True)
-    except (OSError, RuntimeError) as exc:  # a loop is a RuntimeError before Python 3.13
-        raise _UnusableError("a link that leads nowhere") from exc
-    if not target.is_relative_to(root):
-        raise _UnusableError("a link that leaves the folder")
-    return target
-
-
-def _check_kind(status: os.stat_result, path: Path, max_bytes: int) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise _UnusableError("a link to a folder; its files are read where they lie")
-    if not stat.S_ISREG(status.st_mode):
-        raise _UnusableError("not a regular file")
-    if path.suffix.lower() not in SUFFIXES:
-        kinds = ", ".join(sorted(SUFFIXES))
-        raise _UnusableError(f"suffix {path.suffix!r} is not one of {kinds}")
-    if status.st_size > max_bytes:
-        raise _UnusableError(f"{status.st_size} bytes, more than {max_bytes}")
-
-
-def _text(raw: bytes) -> str:
-    try:
-        text = decode(raw)
-    except UnicodeDecodeError as exc:
-        raise _UnusableError(f"not UTF-8: byte {exc.start} is {raw[exc.start]:#04x}") from exc
-    if "\0" in text:
-        raise _UnusableError("binary: it holds a NUL character")
-    if not text.strip():
-        raise _UnusableError("empty")
-    return text
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _empty(folder: Path, failed: list[FailedDocument]) -> CollectionError:
-    shown = "; ".join(f"{document.path}: {document.reason}" for document in failed[:5])
-    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-    detail = f" ({shown}{more})" if shown else ""
-    return CollectionError(
-        f"corpus {str(folder)!r} holds no usable document{detail}",
-        hint=f"Put UTF-8 files ending in {', '.join(sorted(SUFFIXES))} into it.",
-    )
+        raw.decode()
+    except UnicodeDecodeError:
+        return None
+    return ReadFile(parsed=parse_bytes(PLAIN, raw), raw=hashlib.sha256(raw).hexdigest())

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from rag_adapt.retrieval.protocols import Vectors
 
 RECORD_NAME: Final = "record.db"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE: Final = ("1", "2")
+"""Versions that readers know; a writer makes the newest of them, and loses nothing."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS documents (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, "
@@ -41,6 +43,14 @@ _SCHEMA: Final = (
     "vector BLOB NOT NULL, PRIMARY KEY (weights, text_hash))",
     "CREATE VIRTUAL TABLE IF NOT EXISTS lexical USING fts5(text, content='', "
     "tokenize='porter unicode61 remove_diacritics 2')",
+    "CREATE INDEX IF NOT EXISTS chunks_document ON chunks(document)",
+    "CREATE INDEX IF NOT EXISTS chunks_text ON chunks(text_hash)",
+    "CREATE TABLE IF NOT EXISTS pages (document INTEGER PRIMARY KEY REFERENCES documents(id), "
+    "starts TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, "
+    "mtime_ns INTEGER NOT NULL, raw TEXT, parser TEXT, state TEXT NOT NULL CHECK (state IN "
+    "('pending', 'parsed', 'embedded', 'indexed', 'failed')), reason TEXT, notes TEXT NOT NULL, "
+    "pages TEXT, sha256 TEXT, text TEXT)",
 )
 
 
@@ -75,7 +85,7 @@ class ChunkRow:
     """A chunk of the record."""
 
     id: int
-    """Numbers follow the order of documents and of spans, from 1, without gaps."""
+    """Numbers grow in the order of documents and of spans; there are gaps between documents."""
     document: str
     start: int
     end: int
@@ -132,7 +142,7 @@ class Record:
     def meta(self) -> Meta | None:
         """What the collection was built from; None where no build was ever finished."""
         with translated(self.path):
-            if not self._has("meta"):
+            if not self.has("meta"):
                 return None
             rows = dict(self.connection.execute("SELECT key, value FROM meta"))
         self._check_version(rows)
@@ -158,11 +168,11 @@ class Record:
             for path, sha256, text, reason in rows
         )
 
-    def paths(self) -> tuple[str, ...]:
-        """Paths of the indexed documents, in order."""
+    def paths(self, *, failed: bool = False) -> tuple[str, ...]:
+        """Paths of the indexed documents, in order; on demand also of those that were left out."""
         with translated(self.path):
             rows = self.connection.execute(
-                "SELECT path FROM documents WHERE state = 'indexed' ORDER BY path"
+                "SELECT path FROM documents WHERE state = 'indexed' OR ? ORDER BY path", (failed,)
             ).fetchall()
         return tuple(row[0] for row in rows)
 
@@ -178,6 +188,18 @@ class Record:
                 "SELECT text FROM documents WHERE path = ?", (document,)
             ).fetchone()
         return None if row is None else row[0]
+
+    def pages(self, document: str) -> tuple[int, ...]:
+        """Where the pages of a document begin, in characters; empty where it has none."""
+        with translated(self.path):
+            if not self.has("pages"):
+                return ()
+            row = self.connection.execute(
+                "SELECT starts FROM pages JOIN documents ON documents.id = pages.document "
+                "WHERE path = ?",
+                (document,),
+            ).fetchone()
+        return () if row is None else tuple(json.loads(row[0]))
 
     def chunks(self, ids: Iterable[int] | None = None) -> tuple[ChunkRow, ...]:
         """These chunks in the order asked for, or all in the order of their numbers."""
@@ -199,13 +221,15 @@ class Record:
         with translated(self.path):
             return int(self.connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])
 
-    def embedded(self, weights: str) -> frozenset[str]:
-        """Hashes of the texts whose vectors of these weights are here."""
+    def embedded(self, weights: str, hashes: Iterable[str]) -> frozenset[str]:
+        """Those of the hashes whose vectors of these weights are here."""
+        sql = "SELECT 1 FROM embeddings WHERE weights = ? AND text_hash = ?"
         with translated(self.path):
-            rows = self.connection.execute(
-                "SELECT text_hash FROM embeddings WHERE weights = ?", (weights,)
-            ).fetchall()
-        return frozenset(row[0] for row in rows)
+            return frozenset(
+                each
+                for each in hashes
+                if self.connection.execute(sql, (weights, each)).fetchone() is not None
+            )
 
     def matrix(self, meta: Meta) -> "tuple[NDArray[np.int64], Vectors]":
         """Chunk numbers, shape (n,), ascending, and their vectors, shape (n, d).
@@ -256,98 +280,8 @@ class Record:
                 ],
             )
 
-    def replace(
-        self,
-        meta: Meta,
-        *,
-        documents: Sequence[DocumentRow],
-        chunks: Sequence[ChunkRow],
-        searched: Sequence[str],
-    ) -> None:
-        """Put a whole collection in place of the old one, in one transaction.
-
-        Args:
-            meta: what it was built from.
-            documents: indexed and failed ones.
-            chunks: their embeddings are here already.
-            searched: the text that lexical search sees, one per chunk.
-        """
-        with translated(self.path), transaction(self.connection):
-            self._clear()
-            self._insert(documents, chunks, searched)
-            self._drop_orphans(meta.weights)
-            self._write_meta(meta)
-
-    def _prepare(self) -> None:
-        self._check_version(
-            dict(self.connection.execute("SELECT key, value FROM meta"))
-            if self._has("meta")
-            else {}
-        )
-        with transaction(self.connection):
-            for statement in _SCHEMA:
-                self.connection.execute(statement)
-            self.connection.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),)
-            )
-
-    def _has(self, table: str) -> bool:
-        sql = "SELECT 1 FROM sqlite_schema WHERE name = ?"
-        return self.connection.execute(sql, (table,)).fetchone() is not None
-
-    def _check_version(self, rows: Mapping[str, str]) -> None:
-        version = rows.get("schema_version", str(SCHEMA_VERSION))
-        if version != str(SCHEMA_VERSION):
-            name = self.path.parent.name
-            raise CollectionError(
-                f"collection {name!r} has version {version!r}, not {SCHEMA_VERSION}",
-                hint=f"Delete it with `rm -r {self.path.parent}` and build it again: "
-                f"`rag-adapt index build {name} DIR`.",
-            )
-
-    def _clear(self) -> None:
-        self.connection.execute("DELETE FROM chunks")
-        self.connection.execute("DELETE FROM documents")
-        self.connection.execute("INSERT INTO lexical(lexical) VALUES ('delete-all')")
-
-    def _insert(
-        self, documents: Sequence[DocumentRow], chunks: Sequence[ChunkRow], searched: Sequence[str]
-    ) -> None:
-        ids = {document.path: number for number, document in enumerate(documents, start=1)}
-        self.connection.executemany(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    ids[d.path],
-                    d.path,
-                    d.sha256,
-                    d.text,
-                    "failed" if d.reason else "indexed",
-                    d.reason,
-                )
-                for d in documents
-            ],
-        )
-        self.connection.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (c.id, ids[c.document], c.start, c.end, json.dumps(c.headings), c.text_hash)
-                for c in chunks
-            ],
-        )
-        self.connection.executemany(
-            "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
-            [(chunk.id, text) for chunk, text in zip(chunks, searched, strict=True)],
-        )
-
-    def _drop_orphans(self, weights: str) -> None:
-        self.connection.execute(
-            "DELETE FROM embeddings WHERE weights <> ? "
-            "OR text_hash NOT IN (SELECT text_hash FROM chunks)",
-            (weights,),
-        )
-
-    def _write_meta(self, meta: Meta) -> None:
+    def write_meta(self, meta: Meta) -> None:
+        """Say what the collection was built from, inside the caller's transaction."""
         values = {
             "content_hash": meta.content_hash,
             "generation": str(meta.generation),
@@ -357,6 +291,43 @@ class Record:
             "chunker": json.dumps(meta.chunker, sort_keys=True),
         }
         self.connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def counter(self, name: str) -> int:
+        """A number that writers keep beside the identity; 0 where it was never written."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def write_counter(self, name: str, value: int) -> None:
+        """See `counter`; inside the caller's transaction."""
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, str(value)))
+
+    def has(self, table: str) -> bool:
+        """Whether the file has that table: records of older versions lack some."""
+        sql = "SELECT 1 FROM sqlite_schema WHERE name = ?"
+        return self.connection.execute(sql, (table,)).fetchone() is not None
+
+    def _prepare(self) -> None:
+        self._check_version(
+            dict(self.connection.execute("SELECT key, value FROM meta")) if self.has("meta") else {}
+        )
+        with transaction(self.connection):
+            for statement in _SCHEMA:
+                self.connection.execute(statement)
+            self.connection.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),)
+            )
+
+    def _check_version(self, rows: Mapping[str, str]) -> None:
+        version = rows.get("schema_version", str(SCHEMA_VERSION))
+        if version not in READABLE:
+            name = self.path.parent.name
+            raise CollectionError(
+                f"collection {name!r} has version {version!r}, which is newer than this program "
+                f"({SCHEMA_VERSION})",
+                hint="Use the version of rag-adapt that wrote it, or delete it with "
+                f"`rm -r {self.path.parent}` and build it again: "
+                f"`rag-adapt index build {name} DIR`.",
+            )
 
 
 def _chunk(row: tuple[int, str, int, int, str, str]) -> ChunkRow:

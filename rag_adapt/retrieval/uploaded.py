@@ -23,15 +23,15 @@ def check_documents(asked: dict[str, Any]) -> dict[str, Any]:
     """
     folder = Path(asked["folder"])
     try:
-        failed = read_corpus(folder).failed
+        failed = read_corpus(folder, confined=True).failed
     except CollectionError as error:
         fact = error.fact.replace(f"corpus {str(folder)!r} holds", "the upload holds")
-        raise CollectionError(fact, hint="Upload UTF-8 text that is not empty.") from error
+        raise CollectionError(fact, hint="Upload documents that hold text.") from error
     if failed:
         named = "; ".join(f"{one.path}: {one.reason}" for one in failed[:SHOWN])
         more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
         raise CollectionError(
             f"documents cannot be read: {named}{more}",
-            hint="Leave them out or convert them to UTF-8 text; nothing of this upload was kept.",
+            hint="Leave them out or mend them; nothing of this upload was kept.",
         )
     return {}

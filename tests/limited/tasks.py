@@ -78,3 +78,17 @@ def open_files(asked: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         return {"errno": error.errno, "opened": len(kept)}
     return {"errno": None, "opened": len(kept)}
+
+
+def whoami(asked: dict[str, Any]) -> dict[str, Any]:
+    """Which process this is; it prints, computes, talks or dies as it is asked."""
+    print("not an answer")
+    wanted = asked.get("then")
+    if wanted == "compute":
+        begun = time.process_time()
+        while time.process_time() - begun < asked["seconds"]:
+            pass
+    elif wanted is not None:
+        found: dict[str, Any] = globals()[wanted](asked)
+        return found
+    return {"process": os.getpid()}

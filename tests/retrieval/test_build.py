@@ -78,13 +78,13 @@ def kill_in_the_middle(folder: Path, source: Path) -> int:
 
 
 def test_a_build_counts_what_it_made(folder: Path, source: Path) -> None:
-    write_corpus(source, {"bad.md": b"\xff"})
+    write_corpus(source, {"bad.md": b"\0"})
     stages = Stages()
     report = build_collection(folder, source, CountingEmbedder(), progress=stages)
     assert (report.documents, report.chunks, report.embedded) == (3, 4, 4)
     assert [failed.path for failed in report.failed] == ["bad.md"]
     assert report.bytes > 0
-    assert stages.seen[2] == ("parsing", 3, 3)
+    assert stages.seen[3] == ("parsing", 4, 4)
     assert stages.seen[-1] == ("embedding", 4, 4)
     assert check_collection(folder) == []
 
@@ -136,7 +136,7 @@ def test_a_newly_failing_file_is_noted_though_nothing_else_changed(
     folder: Path, source: Path
 ) -> None:
     build_collection(folder, source, CountingEmbedder())
-    write_corpus(source, {"bad.md": b"\xff"})
+    write_corpus(source, {"bad.md": b"\0"})
     assert not build_collection(folder, source, CountingEmbedder()).unchanged
     with Collection.open(folder) as collection:
         assert collection.info().failed == 1

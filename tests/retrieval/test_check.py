@@ -10,7 +10,11 @@ from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.check import check_collection
 from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.patch import GAP
 from tests.retrieval.fakes import CountingEmbedder, write_corpus
+
+THIRD, FOURTH = 3 + GAP, 4 + 2 * GAP
+"""Numbers of the chunks of the second and third document."""
 
 
 @pytest.fixture
@@ -52,10 +56,16 @@ def test_a_sound_collection_has_no_findings(folder: Path) -> None:
             id="changed text",
         ),
         pytest.param(
-            "UPDATE chunks SET end = 900 WHERE id = 4", "chunk 4", "leaves the document", id="span"
+            f"UPDATE chunks SET end = 900 WHERE id = {FOURTH}",
+            f"chunk {FOURTH}",
+            "leaves the document",
+            id="span",
         ),
         pytest.param(
-            "UPDATE chunks SET start = 3 WHERE id = 4", "chunk 4", "not the text", id="moved span"
+            f"UPDATE chunks SET start = 3 WHERE id = {FOURTH}",
+            f"chunk {FOURTH}",
+            "not the text",
+            id="moved span",
         ),
         pytest.param(
             "DELETE FROM embeddings WHERE text_hash = (SELECT text_hash FROM chunks WHERE id = 2)",
@@ -72,8 +82,8 @@ def test_a_sound_collection_has_no_findings(folder: Path) -> None:
         ),
         pytest.param(
             "UPDATE embeddings SET vector = zeroblob(256) WHERE text_hash = "
-            "(SELECT text_hash FROM chunks WHERE id = 3)",
-            "chunk 3",
+            f"(SELECT text_hash FROM chunks WHERE id = {THIRD})",
+            f"chunk {THIRD}",
             "not normalised",
             id="zero vector",
         ),
@@ -81,7 +91,10 @@ def test_a_sound_collection_has_no_findings(folder: Path) -> None:
             "INSERT INTO lexical(lexical) VALUES ('delete-all')", "lexical", "0 chunks", id="words"
         ),
         pytest.param(
-            "UPDATE chunks SET document = 99 WHERE id = 4", "record", "belong to no", id="orphan"
+            f"UPDATE chunks SET document = 99 WHERE id = {FOURTH}",
+            "record",
+            "belong to no",
+            id="orphan",
         ),
     ],
 )
@@ -124,7 +137,7 @@ def test_a_chroma_cache_that_lost_chunks_is_found_out(folder: Path) -> None:
     use_chroma(folder)
     place = next(folder.glob("chroma/*"))
     client = PersistentClient(path=str(place), settings=Settings(anonymized_telemetry=False))
-    client.get_collection("chunks", embedding_function=None).delete(ids=["4"])
+    client.get_collection("chunks", embedding_function=None).delete(ids=[str(FOURTH)])
     client.close()
     findings = check_collection(folder)
     assert ["lacks 1 chunks" in each.problem for each in findings] == [True]
@@ -137,9 +150,9 @@ def test_a_chroma_cache_with_other_vectors_is_found_out(folder: Path) -> None:
         folder,
         "UPDATE embeddings SET vector = (SELECT vector FROM embeddings AS other "
         "WHERE other.text_hash = (SELECT text_hash FROM chunks WHERE id = 1)) "
-        "WHERE text_hash = (SELECT text_hash FROM chunks WHERE id = 4)",
+        f"WHERE text_hash = (SELECT text_hash FROM chunks WHERE id = {FOURTH})",
     )
-    assert ("chroma", "its vector of chunk 4 is not the record's") in found(folder)
+    assert ("chroma", f"its vector of chunk {FOURTH} is not the record's") in found(folder)
 
 
 def test_a_chroma_cache_in_use_is_said_to_be_unchecked(folder: Path) -> None:

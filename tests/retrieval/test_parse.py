@@ -68,7 +68,7 @@ def test_a_text_is_decoded_to_characters(tmp_path: Path, raw: bytes, text: str) 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        pytest.param("latin.md", b"caf\xe9", "not UTF-8: byte 3 is 0xe9", id="invalid bytes"),
+        pytest.param("odd.md", b"caf\xe9" + b"\x81\x8d" * 9, "no other encoding fits", id="bytes"),
         pytest.param("nul.txt", b"a\0b", "NUL", id="binary"),
         pytest.param("blank.md", b" \n", "empty", id="blank"),
         pytest.param("photo.png", b"x", "suffix '.png'", id="other suffix"),
@@ -137,7 +137,7 @@ def test_a_file_without_permission_is_reported() -> None:
             assert "cannot be read" in reason_for(folder, "closed.md")
 
 
-@pytest.mark.parametrize("documents", [{}, {"a.png": "x"}, {"a.md": ""}])
+@pytest.mark.parametrize("documents", [{}, {"a.png": "x"}, {"a.md": ""}, {"a.pdf": "x"}])
 def test_a_corpus_without_a_usable_document_is_refused(
     tmp_path: Path, documents: dict[str, str]
 ) -> None:
