@@ -6,6 +6,7 @@ an open collection stays what it was.
 
 import asyncio
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -138,6 +139,11 @@ class Collection:
                     raise self._no_document(document)
                 self._texts[document] = text
             return self._texts[document]
+
+    def page(self, document: str, start: int) -> int | None:
+        """The page, from 1, on which a character of a document is; None where it has no pages."""
+        with self._lock:
+            return bisect_right(self._record.pages(document), start) or None
 
     def passage(self, span: Span) -> Passage:
         """The text at a span, for the oracle arm.
