@@ -6,7 +6,7 @@ spans stay the same whatever embeds them.
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -19,8 +19,9 @@ MAX_TOKENS: Final = 4096
 MAX_TITLE: Final = 120
 """Characters of a heading that are kept in a heading path."""
 
-_WIDE = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_TOKEN: Final = re.compile(rf"[{_WIDE}]|[^\W{_WIDE}]{{1,6}}|[^\w\s]|\s{{16}}")
+WIDE: Final = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Chinese, Japanese and Korean characters, one token each, as ranges of a regular expression."""
+_TOKEN: Final = re.compile(rf"[{WIDE}]|[^\W{WIDE}]{{1,6}}|[^\w\s]|\s{{16}}")
 _HEADING: Final = re.compile(r"^ {0,3}(#{1,6})[ \t]+(\S.*?)[ \t]*#*[ \t]*$")
 _FENCE: Final = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _PARAGRAPH: Final = re.compile(r"\n[ \t]*\n\s*")
@@ -66,10 +67,10 @@ class RecursiveChunker:
 
     def chunk(self, text: str) -> tuple[ChunkSpan, ...]:
         """See `Chunker.chunk`."""
-        cutter = _Cutter(text=text, limit=self.tokens)
+        cutter = Cutter(text=text, limit=self.tokens)
         return tuple(
             ChunkSpan(start=start, end=end, headings=section.headings)
-            for section in _sections(text)
+            for section in sections(text)
             for start, end in cutter.spans(section)
         )
 
@@ -81,7 +82,9 @@ def embedded_text(text: str, headings: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Section:
+class Section:
+    """A stretch between two headings, with the heading lines before it."""
+
     start: int
     body: int
     """Where its heading lines end: nothing is cut before."""
@@ -112,51 +115,64 @@ def _titles(text: str) -> Iterator[_Title]:
         position += len(line) + 1
 
 
-def _sections(text: str) -> Iterator[_Section]:
+def sections(text: str) -> Iterator[Section]:
     """Stretches between headings; a heading without text of its own joins the next section."""
     titles = list(_titles(text))
     path: list[_Title] = []
     start = 0
     begins = [*(title.start for title in titles), len(text)]
     if text[: begins[0]].strip():
-        yield _Section(start=0, body=0, end=begins[0], headings=())
+        yield Section(start=0, body=0, end=begins[0], headings=())
         start = begins[0]
     for title, end in zip(titles, begins[1:], strict=True):
         path = [*(above for above in path if above.level < title.level), title]
         if text[title.end : end].strip() or end == len(text):
             headings = tuple(each.text for each in path)
-            yield _Section(start=start, body=title.end, end=end, headings=headings)
+            yield Section(start=start, body=title.end, end=end, headings=headings)
             start = end
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cutter:
+class Cutter:
     """Cuts stretches of one text; the tokens are found once."""
 
     text: str
     limit: int
+    """Estimated tokens of a piece, at most."""
     starts: list[int] = field(init=False)
+    """Where they begin."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "starts", token_starts(self.text))
 
-    def spans(self, section: _Section) -> Iterator[tuple[int, int]]:
+    def spans(self, section: Section) -> Iterator[tuple[int, int]]:
+        """The section in pieces of at most `limit` tokens, trimmed; none for blanks."""
         after = self.text[section.body : section.end]
         body = section.end - len(after.lstrip())
-        for start, end in self._split(section.start, section.end, body=body, level=0):
-            trimmed = self._trim(start, end)
-            if trimmed[0] < trimmed[1]:
-                yield trimmed
+        yield from self._trimmed(self._split(section.start, section.end, body=body, level=0))
 
-    def _count(self, start: int, end: int) -> int:
+    def within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """A stretch without headings, cut where it is too long, trimmed; none for blanks."""
+        yield from self._trimmed(self._split(start, end, body=start, level=0))
+
+    def words(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """A stretch as full pieces of whole words, trimmed; none for blanks."""
+        yield from self._trimmed(self._split(start, end, body=start, level=len(_CUTS) - 1))
+
+    def count(self, start: int, end: int) -> int:
+        """Estimated tokens that begin in a stretch."""
         return bisect_left(self.starts, end) - bisect_left(self.starts, start)
 
-    def _trim(self, start: int, end: int) -> tuple[int, int]:
-        inner = self.text[start:end]
-        return start + len(inner) - len(inner.lstrip()), end - len(inner) + len(inner.rstrip())
+    def _trimmed(self, pieces: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        for start, end in pieces:
+            inner = self.text[start:end]
+            first = start + len(inner) - len(inner.lstrip())
+            last = end - len(inner) + len(inner.rstrip())
+            if first < last:
+                yield first, last
 
     def _split(self, start: int, end: int, *, body: int, level: int) -> Iterator[tuple[int, int]]:
-        if self._count(start, end) <= self.limit:
+        if self.count(start, end) <= self.limit:
             yield start, end
             return
         if level == len(_CUTS):
@@ -166,12 +182,12 @@ class _Cutter:
         cuts = [cut for cut in found if cut > body]
         waiting = start
         for piece_start, piece_end in pairwise([start, *cuts, end]):
-            if self._count(waiting, piece_end) <= self.limit:
+            if self.count(waiting, piece_end) <= self.limit:
                 continue
             if waiting < piece_start:
                 yield waiting, piece_start
             waiting = piece_start
-            if self._count(piece_start, piece_end) > self.limit:
+            if self.count(piece_start, piece_end) > self.limit:
                 yield from self._split(piece_start, piece_end, body=body, level=level + 1)
                 waiting = piece_end
         if waiting < end:

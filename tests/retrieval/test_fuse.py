@@ -2,7 +2,9 @@
 
 import pytest
 
-from rag_adapt.retrieval.fuse import reciprocal_rank_fusion
+from rag_adapt.core.errors import CollectionError
+from rag_adapt.retrieval.fuse import FusionWeights, lend, reciprocal_rank_fusion
+from rag_adapt.retrieval.protocols import Neighbour
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,37 @@ def test_scores_are_sums_of_reciprocal_ranks(
 
 def test_the_constant_can_be_chosen() -> None:
     assert reciprocal_rank_fusion([[1]], constant=1)[0].score == 0.5
+
+
+def test_a_ranking_counts_as_much_as_its_weight() -> None:
+    hits = reciprocal_rank_fusion([[1], [2]], weights=[1.0, 3.0])
+    assert [(hit.chunk, hit.score) for hit in hits] == [(2, 3 / 61), (1, 1 / 61)]
+
+
+def test_a_ranking_without_weight_adds_no_chunk() -> None:
+    assert [hit.chunk for hit in reciprocal_rank_fusion([[1], [2]], weights=[0.0, 1.0])] == [2]
+
+
+@pytest.mark.parametrize(
+    ("dense", "lexical"), [(0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))]
+)
+def test_weights_that_order_nothing_are_refused(dense: float, lexical: float) -> None:
+    with pytest.raises(CollectionError, match="rankings cannot be joined"):
+        FusionWeights(dense=dense, lexical=lexical)
+
+
+def test_a_chunk_between_two_good_ones_rises() -> None:
+    hits = [Neighbour(chunk=chunk, score=score) for chunk, score in ((9, 1.0), (1, 0.9), (3, 0.9))]
+    lent = lend(hits, 0.6, {9: [], 1: [2], 3: [2]})
+    assert [(hit.chunk, hit.score) for hit in lent] == [
+        (2, pytest.approx(1.08)),
+        (9, 1.0),
+        (1, 0.9),
+        (3, 0.9),
+    ]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_out_of_range_is_refused(share: float) -> None:
+    with pytest.raises(CollectionError, match="cannot lend"):
+        FusionWeights(neighbours=share)

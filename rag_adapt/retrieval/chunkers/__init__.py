@@ -1,0 +1,1 @@
+"""Ways to cut texts, behind one protocol; `registry` names them all."""
