@@ -6,7 +6,7 @@ It does not know how any of it is done.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -24,7 +24,23 @@ EmbedderName = Annotated[
     str | None,
     typer.Option(help="`default`, a local folder, a hub id, or `hashing` (no model)."),
 ]
+BudgetTokens = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, help="Estimated tokens of all passages together, at most."),
+]
+DenseWeight = Annotated[float, typer.Option(min=0.0, help="Of the ranking by meaning, if fused.")]
+Neighbours = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of its score that a chunk lends to the ones before and after it, if fused.",
+    ),
+]
+LexicalWeight = Annotated[float, typer.Option(min=0.0, help="Of the ranking by words, if fused.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BUDGET_HITS: Final = 200
+"""Passages that are ranked where only a budget of tokens is given."""
 
 
 @app.command("build")
@@ -32,6 +48,13 @@ def build(
     context: typer.Context,
     name: Name,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Markdown and text files.")],
+    chunker: Annotated[
+        str,
+        typer.Option(
+            help="How to cut: recursive, packing, fixed, tension, tension-embedded, or a control: "
+            "random, random-embedded."
+        ),
+    ] = "recursive",
     chunk_tokens: Annotated[int, typer.Option(help="Estimated tokens of a chunk, at most.")] = 120,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
@@ -46,7 +69,12 @@ def build(
     model = wiring.embedder(settings)
     with bars() as progress:
         report = build_collection(
-            target, folder, model, chunk_tokens=chunk_tokens, progress=progress
+            target,
+            folder,
+            model,
+            chunker=chunker,
+            chunk_tokens=chunk_tokens,
+            progress=progress,
         )
     if as_json:
         print_json({"collection": name, **asdict(report)})
@@ -69,6 +97,10 @@ def search(
         Literal["exact", "chroma"] | None,
         typer.Option(help="Vector search; default exact up to 50,000 chunks."),
     ] = None,
+    budget_tokens: BudgetTokens = None,
+    dense_weight: DenseWeight = 1.0,
+    lexical_weight: LexicalWeight = 1.0,
+    neighbours: Neighbours = 0.0,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,18 +108,61 @@ def search(
     from rag_adapt import wiring
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.collection import Collection
+    from rag_adapt.retrieval.fuse import FusionWeights
 
     settings = settings_of(context, embedder=embedder)
     target = collection_folder(settings.indexes, name)
     how = mode or settings.search_mode
+    most = k or (settings.top_k if budget_tokens is None else BUDGET_HITS)
+    weights = FusionWeights(dense=dense_weight, lexical=lexical_weight, neighbours=neighbours)
     model = None if how == "lexical" else wiring.embedder(settings)
     with Collection.open(target, model, backend=backend or "auto") as collection:
-        hits = collection.search(query, k or settings.top_k, how)
+        hits = collection.search(query, most, how, weights=weights, budget_tokens=budget_tokens)
         head = {"collection": name, "content_hash": collection.content_hash, "query": query}
     if as_json:
         print_json({**head, "mode": how, "hits": [asdict(hit) for hit in hits]})
         return
     _print_hits(hits)
+
+
+@app.command("eval")
+def evaluate(
+    context: typer.Context,
+    name: Name,
+    questions: Annotated[
+        Path, typer.Option(help="JSONL: `question`, `references` (`document`, `start`, `end`).")
+    ],
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, max=1000, help="Hits; default from the settings.")
+    ] = None,
+    budget_tokens: BudgetTokens = None,
+    mode: Annotated[
+        list[SearchMode] | None, typer.Option(help="Give it once for each; default all three.")
+    ] = None,
+    dense_weight: DenseWeight = 1.0,
+    lexical_weight: LexicalWeight = 1.0,
+    neighbours: Neighbours = 0.0,
+    embedder: EmbedderName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure search on questions whose answers' places are known, and compare modes in pairs."""
+    from rag_adapt.cli.index_eval import Asked, measured, print_quality
+    from rag_adapt.retrieval.fuse import FusionWeights
+
+    settings = settings_of(context, embedder=embedder)
+    asked = Asked(
+        collection=name,
+        questions=questions,
+        modes=tuple(dict.fromkeys(mode or ("lexical", "dense", "fused"))),
+        k=k or (settings.top_k if budget_tokens is None else BUDGET_HITS),
+        budget_tokens=budget_tokens,
+        weights=FusionWeights(dense=dense_weight, lexical=lexical_weight, neighbours=neighbours),
+    )
+    quality = measured(settings, asked)
+    if as_json:
+        print_json({"collection": name, "k": asked.k, "budget_tokens": budget_tokens, **quality})
+        return
+    print_quality(quality)
 
 
 @app.command("check")

@@ -14,9 +14,10 @@ from typing import Final, Self
 
 from rag_adapt.core.errors import CollectionError, LockedError
 from rag_adapt.core.types import Passage, Span
+from rag_adapt.retrieval.budget import within_budget
 from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, describe
 from rag_adapt.retrieval.exact import ExactIndex
-from rag_adapt.retrieval.fuse import reciprocal_rank_fusion
+from rag_adapt.retrieval.fuse import EQUAL, FusionWeights, lend, reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
 from rag_adapt.retrieval.record import Meta, Record
@@ -99,11 +100,27 @@ class Collection:
         with self._lock:
             return describe(self._record)
 
-    def search(self, query: str, k: int, mode: SearchMode = "fused") -> tuple[Passage, ...]:
+    def search(
+        self,
+        query: str,
+        k: int,
+        mode: SearchMode = "fused",
+        *,
+        weights: FusionWeights = EQUAL,
+        budget_tokens: int | None = None,
+    ) -> tuple[Passage, ...]:
         """The `k` best passages, best first; fewer where the collection holds fewer.
 
         Scores are cosines (`dense`), BM25 (`lexical`) or sums of reciprocal ranks (`fused`).
         Blocking: an event loop wants `CollectionRetriever`.
+
+        Args:
+            query: plain words.
+            k: passages, at most.
+            mode: how to search.
+            weights: of the two rankings of `fused`.
+            budget_tokens: estimated tokens of all passages together, at most; see
+                `budget.within_budget`.
 
         Raises:
             CollectionError: dense search without an embedder, or the record is damaged.
@@ -113,13 +130,20 @@ class Collection:
         if k < 1:
             raise ValueError(f"k is {k}; ask for one passage at least")
         clean = query.encode("utf-8", "replace").decode()
-        hits = _MODES[mode](self, clean, k)
+        hits = self._fused(clean, k, weights) if mode == "fused" else _MODES[mode](self, clean, k)
         with self._lock:
             chunks = self._record.chunks(hit.chunk for hit in hits)
-            return tuple(
+            found = tuple(
                 self._cut(chunk.document, chunk.start, chunk.end, hit.score)
                 for chunk, hit in zip(chunks, hits, strict=True)
             )
+        return found if budget_tokens is None else within_budget(found, budget_tokens)
+
+    def spans(self) -> tuple[Span, ...]:
+        """Where all chunks stand, in order."""
+        with self._lock:
+            rows = self._record.chunks()
+        return tuple(Span(document=row.document, start=row.start, end=row.end) for row in rows)
 
     def documents(self) -> tuple[str, ...]:
         """Paths of the indexed documents, in order."""
@@ -199,10 +223,28 @@ class Collection:
         with self._lock, translated(self._record.path):
             return search_words(self._record.connection, query, k)
 
-    def _fused(self, query: str, k: int) -> tuple[Neighbour, ...]:
+    def _fused(self, query: str, k: int, weights: FusionWeights) -> tuple[Neighbour, ...]:
         depth = max(k, FUSE_DEPTH)
         found = (self._dense(query, depth), self._lexical(query, depth))
-        return reciprocal_rank_fusion([[hit.chunk for hit in hits] for hits in found])[:k]
+        rankings = [[hit.chunk for hit in hits] for hits in found]
+        joined = reciprocal_rank_fusion(rankings, weights=(weights.dense, weights.lexical))
+        if weights.neighbours:
+            joined = lend(joined, weights.neighbours, self._adjacent(joined))
+        return joined[:k]
+
+    def _adjacent(self, hits: Sequence[Neighbour]) -> dict[int, list[int]]:
+        """The chunks before and after each hit in its document; their numbers have no gaps."""
+        near = {hit.chunk + step for hit in hits for step in (-1, 0, 1)}
+        with self._lock:
+            document = {row.id: row.document for row in self._record.chunks(near)}
+        return {
+            hit.chunk: [
+                chunk
+                for chunk in (hit.chunk - 1, hit.chunk + 1)
+                if document.get(chunk) == document[hit.chunk]
+            ]
+            for hit in hits
+        }
 
     def _open_index(self) -> VectorIndex:
         backend = self._backend
@@ -255,7 +297,6 @@ BACKENDS: Final[dict[str, Callable[[Record, Meta], VectorIndex]]] = {
 _MODES: Final[dict[SearchMode, Callable[[Collection, str, int], Sequence[Neighbour]]]] = {
     "dense": Collection._dense,
     "lexical": Collection._lexical,
-    "fused": Collection._fused,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rag_adapt.cli.app import run
+from rag_adapt.retrieval.chunkers.registry import CHUNKERS
 from rag_adapt.retrieval.lock import writing
 from tests.retrieval.fakes import write_corpus
 
@@ -46,6 +47,21 @@ def test_building_again_says_that_nothing_was_to_do(capsys: pytest.CaptureFixtur
     assert run(["index", "build", "manual", "source", "--embedder", "hashing", "--json"]) == 0
     report = printed(capsys)
     assert (report["unchanged"], report["embedded"], report["failed"]) == (True, 0, [])
+
+
+@pytest.mark.usefixtures("built")
+def test_another_chunker_is_another_collection(capsys: pytest.CaptureFixture[str]) -> None:
+    build = ["index", "build", "manual", "source", "--embedder", "hashing", "--json"]
+    hashes = set()
+    for name in CHUNKERS:
+        assert run([*build, "--chunker", name]) == 0
+        hashes.add(printed(capsys)["content_hash"])
+    assert len(hashes) == len(CHUNKERS)
+
+
+def test_an_unknown_chunker_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "build", "manual", "source", "--chunker", "semantic"]) != 0
+    assert "there is no chunker 'semantic'" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("built")
@@ -163,3 +179,63 @@ def test_remove_asks_first(
         assert run(["index", "remove", "manual"]) == 0
         assert Path("indexes/manual").exists() is left
     assert "removed manual: " in capsys.readouterr().out
+
+
+@pytest.fixture
+def questions() -> Path:
+    path = Path("questions.jsonl")
+    text = Path("source/filling.md").read_text()
+    start = text.index("The kettle holds")
+    place = {"document": "filling.md", "start": start, "end": len(text) - 1}
+    path.write_text(json.dumps({"question": "how many litres", "references": [place]}))
+    return path
+
+
+EVAL = ("index", "eval", "manual", "--embedder", "hashing", "--questions", "questions.jsonl")
+
+
+@pytest.mark.usefixtures("built", "questions")
+def test_eval_measures_every_mode_and_pair(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*EVAL, "--k", "2", "--json"]) == 0
+    found = printed(capsys)
+    assert (found["collection"], found["k"], found["questions"]) == ("manual", 2, 1)
+    assert [each["name"] for each in found["measured"]] == ["lexical", "dense", "fused"]
+    assert found["measured"][0]["metrics"]["token_recall"]["value"] == 1.0
+    assert [(each["a"], each["b"]) for each in found["differences"]] == [
+        ("lexical", "dense"),
+        ("lexical", "fused"),
+        ("dense", "fused"),
+    ]
+
+
+@pytest.mark.usefixtures("built", "questions")
+def test_eval_prints_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--mode", "lexical", "--mode", "fused", "--budget-tokens", "30"]
+    assert run([*EVAL, *options, "--lexical-weight", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "paired differences" in shown
+    assert "nDCG" in shown
+
+
+@pytest.mark.usefixtures("built")
+def test_eval_names_the_line_of_a_question_that_is_wrong(
+    capsys: pytest.CaptureFixture[str], questions: Path
+) -> None:
+    questions.write_text('\n{"question": 1}')
+    assert run([*EVAL, "--mode", "lexical"]) == 2
+    assert "questions.jsonl:2: question: Input should be a valid string" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("built")
+def test_search_keeps_to_a_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SEARCH, "--budget-tokens", "20", "--json"]) == 0
+    everything = printed(capsys)["hits"]
+    assert run([*SEARCH, "--budget-tokens", "8", "--lexical-weight", "0", "--json"]) == 0
+    hits = printed(capsys)["hits"]
+    assert len(hits) < len(everything)
+
+
+@pytest.mark.usefixtures("built")
+def test_weights_that_order_nothing_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SEARCH, "--dense-weight", "0", "--lexical-weight", "0"]) == 2
+    assert "rankings cannot be joined" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.types import Passage, Span
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection, CollectionRetriever
+from rag_adapt.retrieval.fuse import FusionWeights
 from rag_adapt.retrieval.lock import writing
 from rag_adapt.retrieval.protocols import SearchMode
 from tests.retrieval.fakes import MANUAL, CountingEmbedder, write_corpus
@@ -161,3 +162,31 @@ def test_large_collections_take_chroma_unless_another_process_has_it(folder: Pat
     with Collection.open(folder, CountingEmbedder(), exact_limit=2) as collection:
         assert len(collection.search("litres", 2)) == 2
         assert (folder / "chroma").exists()
+
+
+def test_neighbours_in_the_same_document_are_found_through_a_hit(tmp_path: Path) -> None:
+    story = "# One\n\nThe vault is green.\n\n# Two\n\nIts code is 9.\n\n# Three\n\nBirds sing."
+    source = write_corpus(tmp_path / "texts", {"a.md": "Alone.", "b.md": story, "c.md": "Zebras."})
+    build_collection(tmp_path / "near", source, CountingEmbedder())
+    with Collection.open(tmp_path / "near", CountingEmbedder()) as near:
+        words = FusionWeights(dense=0.0)
+        lent = FusionWeights(dense=0.0, neighbours=0.5)
+        assert len(near.search("green vault", 9, weights=words)) == 1
+        hits = near.search("green vault", 9, weights=lent)
+    assert [(hit.document, hit.text.split()[1]) for hit in hits] == [
+        ("b.md", "One"),
+        ("b.md", "Two"),
+    ]
+    assert hits[1].score == hits[0].score / 2
+
+
+def test_a_budget_cuts_what_is_returned(manual: Collection) -> None:
+    whole = manual.search("kettle", 5, "lexical")
+    cut = manual.search("kettle", 5, "lexical", budget_tokens=4)
+    assert whole[0].text.startswith(cut[0].text)
+    assert sum(len(hit.text) for hit in cut) < sum(len(hit.text) for hit in whole)
+
+
+def test_spans_are_those_of_all_chunks(manual: Collection) -> None:
+    assert len(manual.spans()) == manual.info().chunks
+    assert Span(document="warranty.txt", start=0, end=31) in manual.spans()
