@@ -17,12 +17,14 @@ from ui.wording import NOTHING, Row, day, duration, size
 
 MOST: Final = 6
 """Cards side by side."""
+FACT: Final = "of the card"
+"""The first column: it stays in sight where the others are scrolled."""
 FACTS: Final[Mapping[str, Callable[[Card], Any]]] = {
     "skill": lambda card: card.skill,
     "learnt from": lambda card: card.learned_from,
     "with passages": lambda card: "yes" if card.with_context else "no",
-    "held out, before (bits per token)": lambda card: card.dev_bits_before,
-    "held out, after (bits per token)": lambda card: card.dev_bits_after,
+    "bits held out, before": lambda card: card.dev_bits_before,
+    "bits held out, after": lambda card: card.dev_bits_after,
     "best step": lambda card: card.best_step,
     "rank": lambda card: card.settings.rank,
     "alpha": lambda card: card.settings.alpha,
@@ -74,7 +76,13 @@ def show_compared(client: Client, asked: str) -> None:
     only = st.toggle("Only what differs", value=True)
     rows = facts(cards, only_differing=only)
     if rows:
-        st.dataframe(rows, hide_index=True, height="content", alt="Cards side by side")
+        st.dataframe(
+            rows,
+            hide_index=True,
+            height="content",
+            column_config={FACT: st.column_config.TextColumn(pinned=True)},
+            alt="Cards side by side",
+        )
     else:
         st.info("These cards say the same of everything.")
     chart = curves(cards)
@@ -91,14 +99,12 @@ def facts(cards: Sequence[Card], *, only_differing: bool) -> list[dict[str, str]
         said = [_said(of(card)) for card in cards]
         if not only_differing or len(set(said)) > 1:
             versions = [card.version for card in cards]
-            rows.append({"": name, **dict(zip(versions, said, strict=True))})
+            rows.append({FACT: name, **dict(zip(versions, said, strict=True))})
     return rows
 
 
 def curves(cards: Sequence[Card]) -> Chart | None:
     """Held-out code length by step, a line per card; None where none was measured."""
-    import altair as alt
-
     rows: list[Row] = [
         {"adapter": card.version, "step": step, "bits": bits}
         for card in cards
@@ -107,24 +113,34 @@ def curves(cards: Sequence[Card]) -> Chart | None:
     ]
     if not rows:
         return None
-    drawing = (
-        alt.Chart(alt.Data(values=list(rows)))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
-            y=alt.Y("bits:Q", title="bits per answer token", scale=alt.Scale(zero=False)),
-            color=alt.Color("adapter:N", title=None, legend=alt.Legend(orient="bottom", columns=1)),
-            tooltip=["adapter:N", "step:Q", "bits:Q"],
-        )
-        .properties(height=320)
-    )
     return Chart(
         title="Held-out code length by step (bits per answer token)",
         sentence="Fewer bits: the adapter expects the right answers more. Step 0 is the base.",
-        drawing=drawing,
+        drawing={
+            "data": {"values": rows},
+            "mark": {"type": "line", "point": True},
+            "height": 320,
+            "encoding": {
+                "x": _number("step", "step", format="d", tickMinStep=1),
+                "y": _number("bits", "bits per answer token"),
+                "color": {
+                    **{"field": "adapter", "type": "nominal", "title": None},
+                    "legend": {"orient": "bottom", "columns": 1, "labelLimit": 320},
+                },
+                "tooltip": [{"field": name} for name in ("adapter", "step", "bits")],
+            },
+        },
         rows=rows,
         file="adapters.csv",
     )
+
+
+def _number(field: str, title: str, **axis: Any) -> dict[str, Any]:
+    """A scale of numbers as Vega-Lite reads it."""
+    return {
+        **{"field": field, "type": "quantitative", "title": title},
+        **{"scale": {"zero": False}, "axis": axis},
+    }
 
 
 def _said(value: Any) -> str:

@@ -70,7 +70,8 @@ def _figures(card: Card) -> None:
 def _curves(card: Card) -> None:
     if card.loss_curve or card.dev_curve:
         steps = [(point.step, point.loss) for point in card.loss_curve]
-        bits = [(point.step, point.bits) for point in card.dev_curve]
+        start = [] if card.dev_bits_before is None else [(0, card.dev_bits_before)]
+        bits = [*start, *((point.step, point.bits) for point in card.dev_curve)]
         figure(training_loss(steps, bits), key=card.version)
 
 

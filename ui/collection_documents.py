@@ -118,16 +118,22 @@ def _troubled(client: Client, entry: CollectionEntry, page: FileList) -> None:
     found = [one for one in page.data if one.state != "indexed"]
     for one in found[:LISTED]:
         with listed():
-            with st.container():
+            with st.container(gap="xxsmall", width="content"):
                 st.text(one.document)
-                st.caption(SIGNS[one.state])
-                if one.reason:
-                    st.text(one.reason)
+                _badge(one)
             if one.repeatable:
                 with st.container(horizontal=True, width="content"):
                     _again(client, entry.name, one)
     if len(found) > LISTED:
         st.caption(f"And {plural(len(found) - LISTED, 'more')} of this page, in the table.")
+
+
+def _badge(one: FileInfo) -> None:
+    if one.state == "waiting":
+        st.badge("waits for its job", icon=":material/schedule:", color="orange")
+        return
+    st.badge("failed", icon=":material/error:", color="red")
+    st.text(one.reason or "")
 
 
 def _again(client: Client, name: str, one: FileInfo) -> None:
@@ -177,5 +183,5 @@ def _row(one: FileInfo) -> dict[str, str | int]:
         "state": SIGNS[one.state],
         "chunks": one.chunks,
         "characters": one.characters,
-        "why": one.reason or "",
+        "what its reader says": "; ".join([one.reason or "", *one.notes]).strip("; "),
     }

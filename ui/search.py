@@ -37,8 +37,9 @@ def search_form(client: Client, name: str) -> None:
         ApiError: the collection cannot be searched.
     """
     with st.form("search"):
-        query = st.text_input("Look for", placeholder="A question as a user would ask it")
-        k = st.number_input("Passages", min_value=1, max_value=100, value=4)
+        left, right = st.columns([4, 1])
+        query = left.text_input("Look for", placeholder="A question as a user would ask it")
+        k = right.number_input("Passages", min_value=1, max_value=100, value=4)
         sent = st.form_submit_button("Search", type="primary")
     if not sent:
         return

@@ -45,33 +45,32 @@ def show_skill(client: Client, name: str) -> None:
 
 
 def _facts(skill: SkillDetail) -> None:
-    if skill.title:
-        st.text(skill.title)
-    if skill.description:
-        st.text(skill.description)
+    """What it is, in one block of lines."""
     items = skill.items or {}
     with st.container(horizontal=True):
         for split in ("train", "dev", "test"):
-            st.metric(f"{split} items", f"{items.get(split, 0):,}")
+            st.metric(f"{split} items", f"{items.get(split, 0):,}", width=92)
     further = f", also {', '.join(skill.scorers)}" if skill.scorers else ""
-    st.text(f"Task: {skill.task}. Scored by {skill.scorer}{further}.")
-    st.text(f"Documents to search: {'yes' if skill.documents else 'no'}.")
-    if skill.labels:
-        more = len(skill.labels) - SHOWN_LABELS
-        end = f" and {more} more" if more > 0 else ""
-        st.text(f"Labels: {', '.join(skill.labels[:SHOWN_LABELS])}{end}")
-    told = {"Clusters": skill.cluster, "Licence": skill.licence, "Source": skill.source}
-    for what, text in told.items():
-        if text:
-            st.text(f"{what}: {text}")
+    labels = skill.labels or []
+    more = len(labels) - SHOWN_LABELS
+    told = {
+        "Task": f"{skill.task}, scored by {skill.scorer}{further}",
+        "Documents to search": "yes" if skill.documents else "no",
+        "Labels": ", ".join(labels[:SHOWN_LABELS]) + (f" and {more} more" if more > 0 else ""),
+        "Clusters": skill.cluster,
+        "Licence": skill.licence,
+        "Source": skill.source,
+    }
+    lines = [skill.title, skill.description, *(f"{k}: {v}" for k, v in told.items() if v)]
+    st.text("\n".join(line for line in lines if line))
 
 
 def show_check(found: SkillCheck) -> None:
     """What may be wrong with a sound skill all the same: splits, sizes, leaks."""
     st.success("Sound.")
-    for warning in found.warnings:
+    if found.warnings:
         st.warning("It may be wrong all the same:")
-        st.text(warning)
+        st.text("\n".join(found.warnings))
     rows = [
         {
             "split": one.split,

@@ -24,6 +24,7 @@ from rag_adapt.api.desk import (
 from rag_adapt.api.library import DocumentNotFoundError
 from rag_adapt.retrieval.browse import DocumentState, pieces, states
 from rag_adapt.retrieval.catalog import collection_folder
+from rag_adapt.retrieval.record import RECORD_NAME
 from rag_adapt.schemas.collections import (
     ChunkInfo,
     ChunkList,
@@ -174,7 +175,8 @@ def _files(desk: Desk, name: str) -> Sequence[FileInfo]:
     """
     uploaded = library_of(desk).files(name)
     folder = collection_folder(desk.settings.indexes, name)
-    known = states(folder_of(desk, name)) if folder.is_dir() or not uploaded else ()
+    young = bool(uploaded) and not (folder / RECORD_NAME).is_file()
+    known = () if young else states(folder_of(desk, name))
     waiting = [
         DocumentState(path=path, state="waiting", reason=None, notes=(), characters=0, chunks=0)
         for path in uploaded - {one.path for one in known}

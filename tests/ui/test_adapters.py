@@ -1,14 +1,19 @@
-"""The page Adapters over the real service: trained, opened, proven, chosen, held, deleted."""
+"""The page Adapters over the real service: trained, uploaded, compared, proven, held, deleted."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from rag_adapt.adapters.said import StepFigures, note_of
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.api.desk import Desk
 from rag_adapt.engines.lifecycle import Lifecycle
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.jobs.job import log_path
+from tests.adapters.samples import card
 from tests.api.parts import app_of, listening
 from tests.api.test_adapters import LOCAL, two_versions
 from tests.api.test_residence import Backend, served, versions
@@ -16,7 +21,10 @@ from tests.api.working import idle_desk
 from tests.jobs.running import STAND_IN
 from tests.serving.parts import HOME, imported, service
 from tests.ui.parts import button, page, ran, until, words
+from tests.ui.still import still_desk
+from ui.adapter_compare import FACT, curves, facts
 from ui.connection import ADDRESS
+from ui.wording import NOTHING
 
 __all__ = ["versions"]
 
@@ -57,10 +65,60 @@ def test_what_cannot_be_trained_is_said_beside_the_form(address: str) -> None:
         assert "job" not in test.query_params
 
 
+def training_job(desk: Desk, *steps: tuple[int, float | None, float | None]) -> str:
+    """A training that runs, and has said so much."""
+    job = desk.jobs.submit(["adapters", "train", "--json", "--", "colours"])
+    desk.jobs.claim()
+    lines = [
+        {
+            "stage": "train",
+            "done": step,
+            "total": 10,
+            "note": note_of(StepFigures(loss=loss, bits=bits)),
+        }
+        for step, loss, bits in steps
+    ]
+    log = log_path(desk.jobs.folder, job.id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return job.id
+
+
+def figures(test: AppTest) -> dict[str, str]:
+    """Metrics by their names."""
+    return {one.label: str(one.value) for one in test.metric}
+
+
+def test_a_training_shows_its_curve_while_it_goes_on_and_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk = still_desk(LOCAL)
+    early = training_job(desk)
+    with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with page("adapters", job=early) as test:
+            assert "The curve begins with the first step" in words(test)
+            desk.jobs.finish(early, "failed", exit_code=1)
+        job = training_job(desk, (0, None, 4.0), (1, 3.0, 4.0), (2, 2.5, 1.25))
+        for state in ("running", "done"):
+            with page("adapters", job=job) as test:
+                assert "Loss and held-out code length by step" in words(test)
+                assert figures(test) == {
+                    "Steps": "2 of 10",
+                    "Loss": "2.500 nats",
+                    "Held out, before": "4.00 bits",
+                    "Held out, now": "1.25 bits",
+                }
+                (data,) = [one.value for one in test.dataframe]
+                assert list(data["step"]) == [1, 2, 0, 2]
+            if state == "running":
+                desk.jobs.finish(job, "done", exit_code=0)
+
+
 def test_an_adapter_is_shown_by_its_card_and_made_current(address: str) -> None:
     old, new = two_versions()
     with page("adapters") as test:
-        assert "current, " in words(test)
+        assert "current" in words(test)
         test.button(key=f"open-{old}").click()
         said = words(ran(test))
         assert test.query_params["adapter"] == old
@@ -72,6 +130,45 @@ def test_an_adapter_is_shown_by_its_card_and_made_current(address: str) -> None:
         assert "Current: " in words(ran(test))
     store = AdapterStore(HOME)
     assert store.current(new.partition("@")[0]) == old
+
+
+def test_cards_are_compared_side_by_side_by_what_differs(address: str) -> None:
+    old, new = two_versions()
+    with page("adapters") as test:
+        button(test, "Compare side by side").click()
+        assert "Choose two at least." in words(ran(test))
+        test.multiselect[0].set_value([old, new])
+        button(test, "Compare side by side").click()
+        ran(test)
+        assert test.query_params["compare"] == f"{old},{new}"
+        assert "Held-out code length by step" in words(test)
+        test.toggle[0].set_value(False)
+        every = ran(test).dataframe[0].value
+        assert list(every.columns) == [FACT, old, new]
+        assert {"rank", "bits held out, after"} <= set(every[FACT])
+
+
+def test_facts_that_are_the_same_are_left_out() -> None:
+    one = card("one")
+    two = one.model_copy(update={"version": "two@0", "seconds": 90.0, "dev_bits_after": None})
+    rows = facts([one, two], only_differing=True)
+    assert [row[FACT] for row in rows] == ["bits held out, after", "training"]
+    assert rows[0]["two@0"] == NOTHING
+    blank = one.model_copy(update={"dev_bits_before": None, "dev_curve": ()})
+    assert curves([blank]) is None
+
+
+def test_an_upload_is_checked_before_it_becomes_a_job(address: str) -> None:
+    imported()
+    with page("adapters") as test:
+        button(test, "Upload").click()
+        assert "Choose one archive or the two files" in words(ran(test))
+        test.file_uploader[0].set_value([("mine.zip", b"PK", "application/zip")])
+        next(one for one in test.text_input if one.label == "Name of the adapter").set_value("mine")
+        button(test, "Upload").click()
+        said = words(ran(test))
+        assert "That did not work" in said
+        assert "scripted" in said
 
 
 def test_deleting_asks_first_and_twice_for_the_current_one(address: str) -> None:
@@ -107,6 +204,8 @@ def test_the_engine_loads_pins_and_lets_go(
     adapters: Any = Lifecycle(Backend(), AdapterStore(HOME).get, prove)
     with listening(app_of(served(adapters), desk=idle_desk())) as url:
         monkeypatch.setenv(ADDRESS, url)
+        with page("adapters") as test:
+            assert "The engine holds 0 adapters at this moment." in words(test)
         with page("adapters", adapter=versions[1]) as test:
             assert "The engine does not hold it." in words(test)
             for press, said in (
@@ -117,6 +216,9 @@ def test_the_engine_loads_pins_and_lets_go(
             ):
                 button(test, press).click()
                 assert said in words(ran(test))
+                if press == "Pin":
+                    with page("adapters") as overview:
+                        assert "pinned in the engine" in words(overview)
 
 
 def test_an_adapter_that_is_not_there_is_said(address: str) -> None:

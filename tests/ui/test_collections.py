@@ -1,42 +1,63 @@
-"""The page Collections over the real service: filled, searched, read, emptied."""
+"""The page Collections over the real service: filled, searched, read, mended, emptied."""
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from rag_adapt.client import Client, Upload
+from rag_adapt.api.desk import Desk
+from rag_adapt.client import Client
+from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.retrieval.build import build_collection
+from rag_adapt.retrieval.embed import HashingEmbedder
 from rag_adapt.schemas.collections import CollectionEntry, Hit
 from rag_adapt.skills.load import load_skill
-from tests.serving.parts import imported, indexed
+from tests.api.parts import SETTINGS, app_of, listening
+from tests.jobs.running import STAND_IN
+from tests.serving.parts import HOME, imported, indexed, service
 from tests.ui.parts import button, page, ran, until, words
-from ui.collection_page import MOST, said
+from tests.ui.still import still_desk
+from ui.collection_chunks import AT_ONCE, drawn
+from ui.collection_page import said
+from ui.connection import ADDRESS
 from ui.search import merged
 
 HOSTILE = "![x](http://example.invalid/x) <img src=http://example.invalid/y>"
-LAMP = f"# Lamp\n\nThe lamp gives 900 lm. {HOSTILE}\n"
-KETTLE = "# Kettle\n\nIt holds two litres.\n"
+LAMP = f"# Lamp\n\nThe lamp gives 900 lm. {HOSTILE}\n\n## Care\n\nWipe it with a dry cloth.\n"
+LIBRARY = HOME / "documents" / "manual"
 
 
 @pytest.fixture
-def manual(address: str) -> str:
-    """A collection of two uploaded documents."""
-    files = [
-        Upload(name="lamp.md", content=LAMP.encode()),
-        Upload(name="kettle.md", content=KETTLE.encode()),
-    ]
-    with Client(address) as client:
-        assert client.jobs.result(client.collections.add("manual", files).id).state == "done"
+def manual(own_folder: Path) -> str:
+    """A collection of uploaded documents, one of which could not be read and one came later."""
+    LIBRARY.mkdir(parents=True)
+    (LIBRARY / "lamp.md").write_text(LAMP)
+    (LIBRARY / "kettle.md").write_text("# Kettle\n\nIt holds two litres.\n")
+    (LIBRARY / "blank.md").write_text("  ")
+    build_collection(Path("indexes") / "manual", LIBRARY, HashingEmbedder())
+    (LIBRARY / "new.md").write_text("New.")
     return "manual"
 
 
-def test_an_empty_home_says_what_to_do_next(address: str) -> None:
+@pytest.fixture
+def quick(manual: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A service with that collection; a stand-in takes the place of its commands."""
+    desk = Desk.of(SETTINGS, program=STAND_IN)
+    with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        yield desk
+
+
+def test_documents_are_uploaded_indexed_and_found_in_the_list(address: str) -> None:
     with page("collections") as test:
         assert "No collection yet. Upload documents below" in words(test)
         button(test, "Upload and index").click()
         assert "Name the collection and choose at least one file." in words(ran(test))
-
-
-def test_documents_are_uploaded_indexed_searched_and_read(address: str) -> None:
-    with page("collections") as test:
         test.text_input[0].set_value("manual")
         test.file_uploader[0].set_value([("lamp.md", LAMP.encode(), "text/markdown")])
         button(test, "Upload and index").click()
@@ -44,7 +65,7 @@ def test_documents_are_uploaded_indexed_searched_and_read(address: str) -> None:
         assert test.query_params["collection"] == "manual"
         until(test, lambda t: any(one.label == "Open the collection" for one in t.button))
         button(test, "Open the collection").click()
-        assert "manual: 1 document, 1 chunk" in words(ran(test))
+        assert "manual: 1 document, 2 chunks" in words(ran(test))
 
 
 def searched(test: AppTest, query: str) -> AppTest:
@@ -53,7 +74,14 @@ def searched(test: AppTest, query: str) -> AppTest:
     return ran(test)
 
 
-def test_a_search_shows_ranks_of_every_mode_and_the_passage_where_it_stands(manual: str) -> None:
+def html(test: AppTest) -> str:
+    """What the page shows as HTML."""
+    return "".join(str(one.proto.body) for one in test.get("html"))
+
+
+def test_a_search_shows_ranks_of_every_mode_and_the_passage_where_it_stands(
+    manual: str, address: str
+) -> None:
     with page("collections", collection=manual) as test:
         assert "Type what to look for." in words(searched(test, "  "))
         searched(test, "how bright is the lamp")
@@ -61,36 +89,112 @@ def test_a_search_shows_ranks_of_every_mode_and_the_passage_where_it_stands(manu
         assert rows["document"][0] == "lamp.md"
         assert rows["lexical"][0].startswith("1 (")
         assert {"fused", "dense", "from", "to"} <= set(rows.columns)
-        shown = "".join(str(one.proto.body) for one in test.get("html"))
-        assert "<mark>" in shown
-        assert "&lt;img src=http://example.invalid/y&gt;" in shown
-        assert "<img" not in shown
+        assert "<mark>" in html(test)
+        assert "&lt;img src=http://example.invalid/y&gt;" in html(test)
+        assert "<img" not in html(test)
 
 
-def test_a_document_is_read_as_text_and_leaves_by_a_job(manual: str) -> None:
+def test_every_document_says_its_state_and_can_be_chosen_by_it(manual: str, address: str) -> None:
     with page("collections", collection=manual) as test:
-        test.selectbox[0].select("lamp.md")
+        states = dict(
+            zip(*(test.dataframe[0].value[c] for c in ("document", "state")), strict=True)
+        )
+        assert states == {
+            "blank.md": "failed",
+            "kettle.md": "indexed",
+            "lamp.md": "indexed",
+            "new.md": "waits for its job",
+        }
+        said = words(test)
+        assert "empty" in said
+        (control,) = [one for one in test.segmented_control if one.label == "Show"]
+        control.set_value("failed")
+        assert list(ran(test).dataframe[0].value["document"]) == ["blank.md"]
+        assert test.query_params["state"] == "failed"
+
+
+def test_one_document_is_tried_again_and_another_deleted_by_a_job(quick: Desk) -> None:
+    with page("collections", collection="manual") as test:
+        test.button(key="again-blank.md").click()
         ran(test)
-        assert HOSTILE in "".join(one.value for one in test.code)
-        assert HOSTILE not in "".join(one.value for one in test.markdown)
-        button(test, "Delete the document").click()
-        ran(test)
-        assert test.query_params["collection"] == manual
+        job = quick.jobs.get(test.query_params["job"])
+        assert job.argv[:2] == ("index", "build")
+        assert "manual" in job.argv
         until(test, lambda t: "Finished." in words(t))
         button(test, "Open the collection").click()
-        assert "manual: 1 document" in words(ran(test))
+        ran(test)
+        next(one for one in test.selectbox if one.label == "Read").select("lamp.md")
+        ran(test)
+        assert test.query_params["document"] == "lamp.md"
+        button(test, "Delete the document").click()
+        ran(test)
+        assert test.query_params["collection"] == "manual"
+        assert not (LIBRARY / "lamp.md").exists()
 
 
-def test_of_a_long_document_the_beginning_is_shown(address: str) -> None:
-    files = [Upload(name="long.txt", content=b"word " * (MOST // 4))]
-    with Client(address) as client:
-        assert client.jobs.result(client.collections.add("long", files).id).state == "done"
-    with page("collections", collection="long") as test:
-        test.selectbox[0].select("long.txt")
-        assert f"The first {MOST:,} characters are shown." in words(ran(test))
+def test_work_on_a_collection_is_shown_while_it_goes_on(
+    manual: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(app_of(service(ScriptedEngine()), desk=still_desk(SETTINGS))) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with Client(url) as client:
+            job = client.collections.retry(manual, "blank.md").id
+        with page("collections", collection=manual) as test:
+            assert "Being brought up to date since" in words(test)
+            button(test, "Watch").click()
+            assert ran(test).query_params["job"] == job
 
 
-def test_a_collection_that_is_not_ready_says_its_state() -> None:
+def test_chunks_are_drawn_in_the_text_that_they_were_cut_from(manual: str, address: str) -> None:
+    with page("collections", collection=manual, document="lamp.md") as test:
+        shown = html(test)
+        assert (
+            unescape(re.sub(r"<span [^>]*>\d+</span>|<[^>]*>", "", shown)).strip() == LAMP.strip()
+        )
+        assert "<img" not in shown
+        chunks = test.dataframe[1].value
+        assert list(chunks["under"]) == ["Lamp", "Lamp > Care"]
+        assert list(chunks["chunk"]) == [1, 2]
+    with page("collections", collection=manual, document="blank.md") as test:
+        assert "has no document 'blank.md'" in words(test)
+
+
+def test_of_a_long_document_the_chunks_come_page_by_page(address: str) -> None:
+    LIBRARY.mkdir(parents=True)
+    parts = [f"## Part {n}\n\nFact {n}." for n in range(AT_ONCE + 5)]
+    (LIBRARY / "long.md").write_text("\n\n".join(parts))
+    build_collection(Path("indexes") / "manual", LIBRARY, HashingEmbedder())
+    with page("collections", collection="manual", document="long.md") as test:
+        assert "Fact 0." in html(test)
+        button(test, "Further chunks").click()
+        ran(test)
+        assert "Fact 0." not in html(test)
+        assert f"Fact {AT_ONCE}." in html(test)
+        assert next(iter(test.dataframe[1].value["chunk"])) == AT_ONCE + 1
+        button(test, "First chunks").click()
+        assert "Fact 0." in html(ran(test))
+
+
+@given(st.data())
+def test_drawing_chunks_changes_nothing_of_the_text_and_shows_it_as_text(
+    data: st.DataObject,
+) -> None:
+    text = data.draw(st.text(st.sampled_from("a<b>&\n "), max_size=30))
+    edge = st.integers(0, len(text))
+    spans = sorted(tuple(sorted(data.draw(st.tuples(edge, edge)))) for _ in range(3))
+    made = drawn(text, [(start, end) for start, end in spans if start < end])
+    assert unescape(re.sub(r"<span [^>]*>\d+</span>|</?(?:div|span)[^>]*>", "", made)) == text
+    assert "<b>" not in made
+
+
+def test_where_two_chunks_overlap_another_colour_says_so() -> None:
+    made = drawn("abcd", [(0, 3), (2, 4)])
+    colours = re.findall(r"background: (rgba\([^)]*\))[^>]*>(\w+)", made)
+    assert [text for _, text in colours] == ["ab", "c", "d"]
+    assert len({colour for colour, _ in colours}) == 3
+
+
+def test_a_collection_that_is_not_ready_says_why() -> None:
     entry = CollectionEntry(
         name="manual",
         state="damaged",
@@ -101,12 +205,12 @@ def test_a_collection_that_is_not_ready_says_its_state() -> None:
         content_hash="",
         changeable=True,
     )
-    assert said(entry) == "manual: damaged"
+    assert said(entry).startswith("manual: damaged: its files cannot be read")
     ready = entry.model_copy(update={"state": "ready", "failed": 1, "embedder": "hashing"})
     assert said(ready) == ("manual: 0 documents, 0 chunks, 1 file left out, embedded by hashing")
 
 
-def test_deleting_a_collection_asks_first(manual: str) -> None:
+def test_deleting_a_collection_asks_first(manual: str, address: str) -> None:
     with page("collections", collection=manual) as test:
         assert "go for good" in words(test)
         button(test, "Delete for good").click()

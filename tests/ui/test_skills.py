@@ -1,8 +1,14 @@
-"""The page Skills over the real service: listed, imported from a table, checked, previewed."""
+"""The page Skills over the real service: listed, imported from a table, checked, edited."""
 
 import json
 
-from tests.serving.parts import HOME, imported
+from streamlit.testing.v1 import AppTest
+
+from rag_adapt.client import Client
+from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.schemas.skills import TemplateOrder
+from rag_adapt.skills.load import find_skill
+from tests.serving.parts import HOME, imported, published
 from tests.ui.parts import button, page, ran, words
 from ui.table_columns import HEAD, columns_of, guess
 
@@ -11,38 +17,47 @@ LEAKS = [(split, n) for split in ("train", "dev", "test") for n in range(4)]
 HOSTILE = "![x](http://example.invalid/x) <img src=http://example.invalid/y>"
 
 
-def test_an_empty_home_has_the_bundled_skills_and_says_how_to_bring_ones_own(address: str) -> None:
+def field(test: AppTest, label: str, value: str) -> None:
+    """Type into the only field of this label."""
+    (found,) = [one for one in (*test.text_input, *test.text_area) if one.label == label]
+    found.set_value(value)
+
+
+def sent(test: AppTest) -> list[str]:
+    """What the preview shows."""
+    return [str(one.value) for one in test.code]
+
+
+def test_an_empty_home_has_the_bundled_skills_and_a_table_becomes_ones_own(address: str) -> None:
     with page("skills") as test:
         said = words(test)
         assert "past-tense" in said
         assert "bundled" in said
         assert "Choose a file: its columns are asked for next." in said
-
-
-def test_a_table_becomes_a_skill_its_columns_guessed_and_its_splits_shown(address: str) -> None:
-    with page("skills") as test:
         test.file_uploader[0].upload("sums.csv", SUMS.encode(), "text/csv")
         ran(test)
         columns = {one.label: one.value for one in test.selectbox}
         assert (columns["Input"], columns["Target"]) == ("question", "answer")
         assert columns["Split (train, dev, test)"] is None
         assert list(test.dataframe[0].value["answer"])[:2] == ["1", "2"]
-        next(one for one in test.text_input if one.label == "Name of the skill").set_value("sums")
+        field(test, "Name of the skill", "past-tense")
+        button(test, "Import").click()
+        said = words(ran(test))
+        assert "That did not work" in said
+        assert "'past-tense'" in said
+        field(test, "Name of the skill", "sums")
         button(test, "Import").click()
         ran(test)
         assert test.query_params.get("skill") == "sums", words(test)
         said = words(test)
         assert "Imported: 12 rows" in said
         assert "Sound." in said
-        assert "Task: " in said
         (measure,) = test.get("page_link")
         assert "sums" in measure.proto.query_string
         (splits,) = [one.value for one in test.dataframe]
         assert splits["items"].sum() == 12
         button(test, "All skills").click()
         assert "sums" in words(ran(test))
-    with page("skills", skill="sums") as again:
-        assert "Imported: 12 rows" not in words(again)
 
 
 def test_rows_that_were_left_out_and_moved_are_listed(address: str) -> None:
@@ -72,31 +87,83 @@ def test_near_duplicates_between_splits_are_listed(address: str) -> None:
         assert next(iter(test.dataframe[1].value["similarity"])) > 0.8
 
 
-def test_what_cannot_be_imported_is_said_beside_the_form(address: str) -> None:
-    with page("skills") as test:
-        test.file_uploader[0].upload("sums.csv", SUMS.encode(), "text/csv")
+def test_a_template_is_tried_out_and_saved_and_says_what_that_means(address: str) -> None:
+    imported()
+    version = published(ScriptedEngine()).version
+    before = find_skill("colours", HOME)
+    with page("skills", skill="colours") as test:
+        assert sent(test) == ["Answer with one of: red, blue.", "train thing number 0: red"]
+        assert button(test, "Save").disabled
+        field(test, "User message", "Colour?\n{input}")
+        field(test, "Try it with", HOSTILE)
         ran(test)
-        button(test, "Import").click()
-        assert "name: " in words(ran(test))
-        next(one for one in test.text_input).set_value("past-tense")
-        button(test, "Import").click()
+        assert sent(test) == ["Answer with one of: red, blue.", f"Colour?\n{HOSTILE}"]
+        assert HOSTILE not in "".join(one.value for one in test.markdown)
+        assert find_skill("colours", HOME).data_hash == before.data_hash
+        field(test, "User message", "no place for it")
+        assert "never shows the item" in words(ran(test))
+        button(test, "Save").click()
+        assert "That did not work" in words(ran(test))
+        field(test, "User message", "Colour?\n{input}")
+        button(ran(test), "Save").click()
         said = words(ran(test))
-        assert "That did not work" in said
-        assert "past-tense" in said
-        assert not (HOME / "skills").exists()
+        now = find_skill("colours", HOME)
+        assert now.prompt.user == "Colour?\n{input}"
+        assert f"changed from {before.data_hash} to {now.data_hash}" in said
+        assert version in said
+        assert button(test, "Save").disabled
 
 
-def test_a_template_is_previewed_with_an_input_and_passages(address: str) -> None:
+def test_passages_and_a_worked_example_are_shown_where_the_template_has_a_place(
+    address: str,
+) -> None:
     imported()
     with page("skills", skill="colours") as test:
-        test.selectbox[0].select("context")
-        test.text_area[0].set_value(HOSTILE)
-        test.text_area[1].set_value("first\n---\nsecond")
-        button(test, "Show what is sent").click()
-        sent = [one.value for one in ran(test).code]
-        assert any(HOSTILE in text for text in sent)
-        assert any("first" in text and "second" in text for text in sent)
-        assert HOSTILE not in "".join(one.value for one in test.markdown)
+        next(one for one in test.selectbox if one.label == "Template").select("context")
+        next(one for one in ran(test).toggle if one.label == "With a worked example").set_value(
+            True
+        )
+        field(test, "Passages", "first\n---\nsecond")
+        shown = sent(ran(test))
+        assert shown[1] == "red"
+        assert "[1] first\n\n[2] second" in shown[2]
+
+
+def test_what_somebody_else_saved_meanwhile_is_not_written_over(address: str) -> None:
+    imported()
+    with page("skills", skill="colours") as test, Client(address) as client:
+        old = client.skills.template("colours", "prompt").hash
+        theirs = TemplateOrder(system="", user="Theirs: {input}", replaces=old)
+        client.skills.store_template("colours", "prompt", theirs)
+        field(test, "User message", "Mine: {input}")
+        button(ran(test), "Save").click()
+        assert "is not the one that was looked at" in words(ran(test))
+        assert find_skill("colours", HOME).prompt.user == "Theirs: {input}"
+        button(test, "Read it again").click()
+        assert any(one.value == "Theirs: {input}" for one in ran(test).text_area)
+
+
+def test_a_new_template_is_added_and_changes_can_be_undone(address: str) -> None:
+    imported()
+    with page("skills", skill="colours") as test:
+        field(test, "System message", "Otherwise.")
+        button(ran(test), "Undo changes").click()
+        assert not any(one.value == "Otherwise." for one in ran(test).text_area)
+        next(one for one in test.selectbox if one.label == "Template").select("(a new one)")
+        assert "Name the new template" in words(ran(test))
+        field(test, "Its name", "prompt-short")
+        field(ran(test), "System message", "")
+        button(ran(test), "Save").click()
+        assert "Saved: prompt-short" in words(ran(test))
+    assert find_skill("colours", HOME).templates["prompt-short"].system == ""
+
+
+def test_a_bundled_skill_can_be_tried_out_and_says_why_it_stays(address: str) -> None:
+    with page("skills", skill="past-tense") as test:
+        assert "This skill is bundled and stays as it is" in words(test)
+        field(test, "System message", "One word.")
+        assert sent(ran(test))[0] == "One word."
+        assert "Save" not in [one.label for one in test.button]
 
 
 def test_a_skill_with_a_fault_says_why_it_cannot_be_used(address: str) -> None:
@@ -108,8 +175,6 @@ def test_a_skill_with_a_fault_says_why_it_cannot_be_used(address: str) -> None:
         said = words(ran(test))
         assert "This skill cannot be used." in said
         assert "items.jsonl" in said
-    with page("skills", skill="ghost") as test:
-        assert "ghost" in words(test)
 
 
 def test_columns_are_read_from_tables_and_lines_and_never_from_anything_else() -> None:

@@ -13,6 +13,7 @@ from tests.api.parts import app_of, listening
 from tests.serving.parts import HOME, service
 from tests.ui.parts import APP, button, page, ran, read, words
 from ui.connection import ADDRESS
+from ui.counted import counted
 
 
 @pytest.fixture
@@ -27,6 +28,41 @@ def guarded(keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with listening(app_of(service(ScriptedEngine()))) as url:
         monkeypatch.setenv(ADDRESS, url)
         yield url
+
+
+COUNTS = """# TYPE rag_adapt_requests_total counter
+rag_adapt_requests_total{adapter="none",outcome="answered",route="route:prompt/a"} 3.0
+rag_adapt_requests_total{adapter="a@1",outcome="answered",route="route:lora/a"} 2.0
+rag_adapt_requests_total{adapter="a@1",outcome="failed",route="route:lora/a"} 1.0
+# TYPE rag_adapt_tokens_total counter
+rag_adapt_tokens_total{adapter="none",direction="in",route="route:prompt/a"} 1200.0
+rag_adapt_tokens_total{adapter="none",direction="out",route="route:prompt/a"} 30.0
+# TYPE rag_adapt_latency_seconds histogram
+rag_adapt_latency_seconds_bucket{adapter="none",le="1.0",route="route:prompt/a"} 3.0
+rag_adapt_latency_seconds_bucket{adapter="none",le="+Inf",route="route:prompt/a"} 3.0
+rag_adapt_latency_seconds_count{adapter="none",route="route:prompt/a"} 3.0
+rag_adapt_latency_seconds_sum{adapter="none",route="route:prompt/a"} 1.5
+# TYPE rag_adapt_adapter_swaps_total counter
+rag_adapt_adapter_swaps_total{adapter="a@1",kind="load",outcome="done"} 4.0
+rag_adapt_adapter_swaps_total{adapter="a@1",kind="load",outcome="failed"} 1.0
+# TYPE rag_adapt_proof_failures_total counter
+rag_adapt_proof_failures_total{adapter="a@1"} 1.0
+# TYPE rag_adapt_http_requests_total counter
+rag_adapt_http_requests_total{method="GET",path="/v1/jobs",status="200"} 8.0
+rag_adapt_http_requests_total{method="GET",path="/v1/jobs",status="404"} 2.0
+rag_adapt_http_requests_total{method="GET",path="/v1/jobs",status="503"} 1.0
+"""
+
+
+def test_counters_are_summed_by_what_a_person_asks() -> None:
+    found = counted(COUNTS)
+    assert (found.answered, found.failed) == (5, 1)
+    assert (found.tokens_in, found.tokens_out) == (1200, 30)
+    assert (found.loads, found.failed_loads, found.proof_failures) == (4, 1, 1)
+    assert (found.requests, found.refused, found.faults, found.traces_lost) == (11, 2, 1, 0)
+    lora, prompt = found.routes
+    assert (lora.name, lora.failed, lora.seconds) == ("route:lora/a", 1, None)
+    assert (prompt.seconds, prompt.first_token) == (0.5, None)
 
 
 def tables(test: AppTest) -> str:
@@ -48,6 +84,10 @@ def test_parts_findings_engine_and_versions_are_told(address: str) -> None:
         assert any("checks" in read(one.label) for one in test.expander)
         button(test, "Look again").click()
         assert "engine,yes" in tables(ran(test))
+        assert "No question was asked yet" in words(test)
+        figures = {one.label: one.value for one in test.metric}
+        assert figures["Answers"] == "0"
+        assert int(figures["Requests"]) > 1
 
 
 def test_a_key_without_the_scope_is_told_which_one_is_needed(guarded: str, keys: KeyStore) -> None:
@@ -55,6 +95,7 @@ def test_a_key_without_the_scope_is_told_which_one_is_needed(guarded: str, keys:
         sign_in(test, keys.create("second", "chat").token.reveal())
         test.switch_page("views/system.py")
         assert "for keys of the scope `admin`" in words(ran(test))
+        assert "What was counted is for keys of the scope `bench`" in words(test)
         assert "engine,yes" in tables(test)
         assert "--scope admin" in words(test)
 
@@ -108,6 +149,8 @@ def told(request: httpx.Request) -> httpx.Response:
         "/v1/models": {"object": "list", "data": [{"id": "base"}]},
         "/v1/conversations": {"data": [], "next": None},
     }
+    if request.url.path == "/metrics":
+        return httpx.Response(200, text=COUNTS)
     return httpx.Response(200, json=answers[request.url.path])
 
 
@@ -121,6 +164,7 @@ def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
         assert "rm -r ./cache" in said
         assert "until every part is ready" in said
         assert "engine,no,the model is being loaded" in tables(test)
+        assert "route:prompt/a,3,0,0,1200,30" in tables(test)
 
 
 def test_without_any_skill_the_chat_says_how_to_get_one() -> None:

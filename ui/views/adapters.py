@@ -17,6 +17,7 @@ from ui.adapter_upload import upload_form
 from ui.connection import service
 from ui.faults import shown
 from ui.job_watch import back, go_on, list_unfinished, listed, open_only, watch
+from ui.plain import label
 from ui.training import show_curve, training_form
 from ui.wording import day, plural, size
 
@@ -62,12 +63,13 @@ def _list(client: Client) -> None:
             "elsewhere; a benchmark makes its own too."
         )
         return
+    st.subheader("Stored", anchor=False)
     held = _held(client)
     for adapter in adapters:
         with listed():
-            with st.container(gap="xxsmall"):
+            with st.container(gap="xxsmall", width="content"):
                 st.text(adapter.version)
-                st.text(_said(adapter))
+                st.caption(label(_said(adapter), most=300))
                 _badges(adapter, None if held is None else held.get(adapter.version))
             if st.button("Open", key=f"open-{adapter.version}"):
                 open_only("adapter", adapter.version)

@@ -30,7 +30,7 @@ def draw(client: Client) -> None:
             list_unfinished(client, COMMANDS)
         with shown():
             _list(client)
-        st.subheader("A new one")
+        st.subheader("A new one", anchor=False)
         with shown():
             upload_form(client, None)
 
@@ -57,6 +57,6 @@ def _list(client: Client) -> None:
                 open_only("collection", entry.name)
 
 
-st.title("Collections")
+st.title("Collections", anchor=False)
 with shown():
     draw(service())

@@ -10,6 +10,7 @@ from rag_adapt.schemas.catalog import SkillInfo
 from ui.connection import service
 from ui.faults import shown
 from ui.job_watch import back, listed, open_only
+from ui.plain import label
 from ui.skill_import import import_form, show_news
 from ui.skill_page import show_skill
 from ui.wording import plural
@@ -21,7 +22,7 @@ def draw(client: Client) -> None:
     if name is None:
         with shown():
             _list(client)
-        st.subheader("Bring your own task")
+        st.subheader("Bring your own task", anchor=False)
         with shown():
             import_form(client)
         return
@@ -33,8 +34,9 @@ def draw(client: Client) -> None:
 def _list(client: Client) -> None:
     for skill in client.skills.all():
         with listed():
-            st.text(skill.name)
-            st.text(_said(skill))
+            with st.container(gap="xxsmall", width="content"):
+                st.text(skill.name)
+                st.caption(label(_said(skill), most=300))
             if st.button("Open", key=f"open-{skill.name}"):
                 open_only("skill", skill.name)
 
@@ -44,9 +46,10 @@ def _said(skill: SkillInfo) -> str:
         return f"cannot be used: {skill.fault}"
     documents = ", with documents" if skill.documents else ""
     items = plural(sum((skill.items or {}).values()), "item")
-    return f"{skill.origin}, {items}, scored by {skill.scorer}{documents}"
+    said = f"{skill.origin}, {items}, scored by {skill.scorer}{documents}"
+    return f"{skill.title}; {said}" if skill.title else said
 
 
-st.title("Skills")
+st.title("Skills", anchor=False)
 with shown():
     draw(service())
