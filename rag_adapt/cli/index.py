@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from rag_adapt.cli import index_documents
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 from rag_adapt.retrieval.protocols import SearchMode
 
 if TYPE_CHECKING:
     from rag_adapt.core.types import Passage
-    from rag_adapt.retrieval.build import BuildReport
 
 app = typer.Typer(help="Build and search collections of documents.", no_args_is_help=True)
+app.command("sync")(index_documents.sync)
+app.command("show")(index_documents.show)
 
 Name = Annotated[str, typer.Argument(help="The collection: 3 to 48 of a-z, 0-9 and hyphens.")]
 EmbedderName = Annotated[
@@ -47,7 +49,7 @@ BUDGET_HITS: Final = 200
 def build(
     context: typer.Context,
     name: Name,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Markdown and text files.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The documents' folder.")],
     chunker: Annotated[
         str,
         typer.Option(
@@ -79,7 +81,7 @@ def build(
     if as_json:
         print_json({"collection": name, **asdict(report)})
         return
-    _print_report(name, report)
+    index_documents.print_report(name, report)
 
 
 @app.command("search")
@@ -118,11 +120,20 @@ def search(
     model = None if how == "lexical" else wiring.embedder(settings)
     with Collection.open(target, model, backend=backend or "auto") as collection:
         hits = collection.search(query, most, how, weights=weights, budget_tokens=budget_tokens)
+        pages = [collection.page(hit.document, hit.start) for hit in hits]
         head = {"collection": name, "content_hash": collection.content_hash, "query": query}
     if as_json:
-        print_json({**head, "mode": how, "hits": [asdict(hit) for hit in hits]})
+        print_json(
+            {
+                **head,
+                "mode": how,
+                "hits": [
+                    {**asdict(hit), "page": page} for hit, page in zip(hits, pages, strict=True)
+                ],
+            }
+        )
         return
-    _print_hits(hits)
+    _print_hits(hits, pages)
 
 
 @app.command("eval")
@@ -193,12 +204,13 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         print_json([asdict(each) for each in found])
     elif found:
         print_table(
-            ("name", "state", "documents", "chunks", "embedder", "hash"),
+            ("name", "state", "documents", "failed", "chunks", "embedder", "hash"),
             [
                 (
                     each.name,
                     each.state,
                     str(each.documents),
+                    str(each.failed),
                     str(each.chunks),
                     each.embedder,
                     each.content_hash,
@@ -231,20 +243,16 @@ def remove(
     typer.echo(f"removed {name}: {gone.bytes / 1e6:.1f} MB")
 
 
-def _print_report(name: str, report: "BuildReport") -> None:
-    done = "is up to date" if report.unchanged else "built"
-    typer.echo(
-        f"collection {name} {done}: {report.documents} documents, {report.chunks} chunks "
-        f"({report.embedded} texts embedded), {report.bytes / 1e6:.1f} MB, {report.seconds:.1f} s"
-    )
-    if report.failed:
-        rows = [(each.path, each.reason) for each in report.failed]
-        print_table(("left out", "why"), rows)
-
-
-def _print_hits(hits: Sequence["Passage"]) -> None:
+def _print_hits(hits: Sequence["Passage"], pages: Sequence[int | None]) -> None:
     if not hits:
         typer.echo("nothing found")
         return
-    rows = [(f"{hit.score:.4f}", f"{hit.document}:{hit.start}-{hit.end}", hit.text) for hit in hits]
+    rows = [
+        (f"{hit.score:.4f}", f"{hit.document}:{hit.start}-{hit.end}{_on(page)}", hit.text)
+        for hit, page in zip(hits, pages, strict=True)
+    ]
     print_table(("score", "place", "text"), rows)
+
+
+def _on(page: int | None) -> str:
+    return "" if page is None else f" (page {page})"

@@ -6,7 +6,7 @@ It does not know how chunkers cut.
 from collections.abc import Mapping
 
 from rag_adapt.core.errors import CollectionError
-from rag_adapt.retrieval.chunk import RecursiveChunker
+from rag_adapt.retrieval.chunkers.registry import CHUNKERS
 from rag_adapt.retrieval.protocols import Chunker, Embedder
 
 
@@ -21,11 +21,6 @@ def chunker_again(spec: Mapping[str, object], *, embedder: Embedder) -> Chunker:
         CollectionError: there is none any more.
     """
     if (tokens := _tokens(spec)) is not None:
-        usual = RecursiveChunker(tokens=tokens)
-        if usual.spec() == spec:
-            return usual
-        from rag_adapt.retrieval.chunkers.registry import CHUNKERS
-
         for make in CHUNKERS.values():
             chunker = make(tokens, embedder)
             if chunker.spec() == spec:

@@ -17,7 +17,8 @@ from pathlib import Path
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.protocols import Progress, Silent
 from rag_adapt.retrieval.chroma import CHROMA_FOLDER
-from rag_adapt.retrieval.chunk import DEFAULT_TOKENS, RecursiveChunker
+from rag_adapt.retrieval.chunk import DEFAULT_TOKENS
+from rag_adapt.retrieval.chunkers.registry import DEFAULT, chunker_named
 from rag_adapt.retrieval.embedding import BATCH, embed_missing
 from rag_adapt.retrieval.lock import writing
 from rag_adapt.retrieval.parse import FailedDocument, FileReader, Reader
@@ -60,7 +61,7 @@ def build_collection(
     embedder: Embedder,
     *,
     chunk_tokens: int = DEFAULT_TOKENS,
-    chunker: Chunker | str = "recursive",
+    chunker: Chunker | str = DEFAULT,
     reader: Reader | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -83,7 +84,11 @@ def build_collection(
         LockedError: another process writes to the folder.
         StorageError: the folder cannot be written.
     """
-    cutter = _named(chunker, chunk_tokens, embedder) if isinstance(chunker, str) else chunker
+    cutter = (
+        chunker_named(chunker, tokens=chunk_tokens, embedder=embedder)
+        if isinstance(chunker, str)
+        else chunker
+    )
     goal = Goal(source_dir=source_dir, embedder=embedder, chunker=cutter, thorough=True)
     return _update(folder, goal, reader, progress)
 
@@ -171,14 +176,6 @@ def _finish(
         removed=0 if change is None else len(change.gone),
         notes=outcome.notes,
     )
-
-
-def _named(name: str, tokens: int, embedder: Embedder) -> Chunker:
-    if name == "recursive":
-        return RecursiveChunker(tokens=tokens)
-    from rag_adapt.retrieval.chunkers.registry import chunker_named
-
-    return chunker_named(name, tokens=tokens, embedder=embedder)
 
 
 def _check_built(folder: Path) -> None:
