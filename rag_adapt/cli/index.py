@@ -6,7 +6,7 @@ It does not know how any of it is done.
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
@@ -148,7 +148,7 @@ def evaluate(
     ] = None,
     budget_tokens: BudgetTokens = None,
     mode: Annotated[
-        list[SearchMode] | None, typer.Option(help="Give it once for each; default all three.")
+        list[str] | None, typer.Option(help="Give it once for each; default all three.")
     ] = None,
     dense_weight: DenseWeight = 1.0,
     lexical_weight: LexicalWeight = 1.0,
@@ -164,7 +164,7 @@ def evaluate(
     asked = Asked(
         collection=name,
         questions=questions,
-        modes=tuple(dict.fromkeys(mode or ("lexical", "dense", "fused"))),
+        modes=_modes(mode or ["lexical", "dense", "fused"]),
         k=k or (settings.top_k if budget_tokens is None else BUDGET_HITS),
         budget_tokens=budget_tokens,
         weights=FusionWeights(dense=dense_weight, lexical=lexical_weight, neighbours=neighbours),
@@ -256,3 +256,11 @@ def _print_hits(hits: Sequence["Passage"], pages: Sequence[int | None]) -> None:
 
 def _on(page: int | None) -> str:
     return "" if page is None else f" (page {page})"
+
+
+def _modes(asked: Sequence[str]) -> tuple[SearchMode, ...]:
+    """Each once; Typer knows no lists of literals."""
+    known: tuple[SearchMode, ...] = get_args(SearchMode)
+    if strange := sorted(set(asked) - set(known)):
+        raise typer.BadParameter(f"{strange[0]!r} is not one of {', '.join(known)}")
+    return tuple(each for each in known if each in asked)
