@@ -1,0 +1,142 @@
+"""What it costs to get documents in: beside embedding alone, and again after a few changed.
+
+It does not know how good the passages are. Run it with `python -m benchmarks.ingestion`; every
+figure is a ratio of two times measured in turn in one process.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from rag_adapt.models.files import ModelFiles
+from rag_adapt.models.resolve import resolve_model
+from rag_adapt.retrieval.build import BATCH, build_collection, sync_collection
+from rag_adapt.retrieval.chunk import embedded_text
+from rag_adapt.retrieval.embed import HashingEmbedder, SentenceTransformerEmbedder
+from rag_adapt.retrieval.protocols import Embedder
+from rag_adapt.retrieval.record import Record
+from rag_adapt.settings import load_settings
+
+WORDS: Final = (
+    "kettle lid water steam filter handle switch base cord light sensor valve pump tank spout "
+    "plate spring screw seal clock timer alarm fuse plug lamp knob panel drawer hinge rail "
+    "the of and to in it is that for on with as by at from"
+).split()
+PARAGRAPHS: Final = 4
+"""Of a document; each becomes a chunk, more or less."""
+PAGES: Final = 4
+"""One document in so many is a page of HTML, which a process of its own parses."""
+CHANGED: Final = 100
+"""One document in so many changes before the second time."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=10_000, help="for the hashing embedder")
+    parser.add_argument("--few", type=int, default=150, help="for the default embedder")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        _ingest(place / "hashing", options.documents, HashingEmbedder())
+        if options.few:
+            files = resolve_model("default", home=load_settings().home, kind="embedder")
+            model = _embedder(files)
+            _ingest(place / "default", options.few, model)
+            _beside_the_library(model, files.path, _texts(place / "default"))
+
+
+def _embedder(files: ModelFiles) -> SentenceTransformerEmbedder:
+    model = SentenceTransformerEmbedder(
+        path=files.path, weights=files.weights, name=files.name, device="cpu"
+    )
+    model.embed(["warm up"])
+    return model
+
+
+def _ingest(place: Path, documents: int, model: Embedder) -> None:
+    """Build, embed the same texts alone, change one document in a hundred, follow."""
+    draw = random.Random(0)
+    source, folder = place / "source", place / "benchmark"
+    source.mkdir(parents=True)
+    for number in range(documents):
+        _write(source, number, draw)
+    print(f"{model.identity.name}: {documents} documents, a quarter of them HTML")
+    built, whole = _timed(lambda: build_collection(folder, source, model))
+    alone = _alone(model, _texts(place))
+    print(f"  {built.chunks} chunks, {built.bytes / 1e6:.1f} MB, full build {whole:.2f} s")
+    print(f"  embedding alone {alone:.2f} s: build at {alone / whole:.2f} of its speed")
+    for number in range(0, documents, CHANGED):
+        _write(source, number, draw)
+    again, follow = _timed(lambda: sync_collection(folder, source, model))
+    print(
+        f"  sync, {again.parsed} changed ({again.embedded} texts): {follow:.2f} s, "
+        f"{100 * follow / whole:.1f} % of the build"
+    )
+    idle, nothing = _timed(lambda: sync_collection(folder, source, model))
+    assert idle.unchanged
+    print(f"  sync, nothing changed: {nothing:.2f} s, {100 * nothing / whole:.1f} % of the build")
+
+
+def _write(source: Path, number: int, draw: random.Random) -> None:
+    title = f"Part {number}"
+    told = [" ".join(draw.choices(WORDS, k=draw.randint(40, 90))) for _ in range(PARAGRAPHS)]
+    if number % PAGES == 0:
+        body = "".join(f"<h2>{n}</h2><p>{each}.</p>" for n, each in enumerate(told))
+        (source / f"{number:06}.html").write_text(f"<h1>{title}</h1>{body}")
+    else:
+        body = "\n\n".join(f"## {n}\n\n{each}." for n, each in enumerate(told))
+        (source / f"{number:06}.md").write_text(f"# {title}\n\n{body}\n")
+
+
+def _texts(place: Path) -> list[str]:
+    """What was embedded, each text once."""
+    record = Record.read(place / "benchmark")
+    documents = {row.path: row.text or "" for row in record.documents()}
+    found = {
+        embedded_text(documents[chunk.document][chunk.start : chunk.end], chunk.headings): None
+        for chunk in record.chunks()
+    }
+    record.close()
+    return list(found)
+
+
+def _alone(model: Embedder, texts: Sequence[str]) -> float:
+    """Seconds to embed the texts in batches as long as a build's, long ones first."""
+    ordered = sorted(texts, key=len, reverse=True)
+    started = time.perf_counter()
+    for first in range(0, len(ordered), BATCH):
+        model.embed(ordered[first : first + BATCH])
+    return time.perf_counter() - started
+
+
+def _beside_the_library(model: Embedder, path: Path, texts: Sequence[str]) -> None:
+    """Our embedder beside `SentenceTransformer.encode` as it comes."""
+    from sentence_transformers import SentenceTransformer
+
+    library: Any = SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    library.encode(["warm up"])
+    reference, theirs = _timed(lambda: library.encode(list(texts), show_progress_bar=False))
+    found, ours = _timed(lambda: model.embed(texts))
+    cosines = np.sum(reference * found, axis=1) / np.linalg.norm(reference, axis=1)
+    print(
+        f"embedding {len(texts)} texts: {theirs / ours:.2f} times SentenceTransformer.encode at "
+        f"its defaults ({theirs:.2f} s), cosine to it at least {cosines.min():.6f}"
+    )
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.perf_counter()
+    found = work()
+    return found, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
