@@ -18,9 +18,9 @@ AT_ONCE: Final = 40
 """Chunks on one page of a document."""
 LONGEST: Final = 60_000
 """Characters that are drawn at once."""
-BANDS: Final = ("rgba(47, 128, 237, 0.16)", "rgba(31, 157, 85, 0.16)")
+BANDS: Final = ("rgba(47, 128, 237, 0.24)", "rgba(31, 157, 85, 0.24)")
 """Of chunks in turn, on light and on dark paper."""
-SHARED: Final = "rgba(214, 69, 69, 0.28)"
+SHARED: Final = "rgba(214, 69, 69, 0.36)"
 EDGE: Final = "rgba(128, 128, 128, 0.9)"
 
 

@@ -59,7 +59,7 @@ def show_templates(client: Client, skill: SkillDetail) -> None:
         left, right = st.columns(2, gap="large")
         with left:
             draft = _fields(base)
-            _acts(client, skill, draft, editable=base.editable)
+            _acts(client, skill, draft, base)
         with right:
             _preview(client, skill, draft)
 
@@ -102,9 +102,13 @@ def _key(skill: str, template: str) -> str:
     return f"template-{skill}-{template}"
 
 
+def _which(base: TemplateText) -> str:
+    return f"{base.skill}-{base.template}-{base.hash}"
+
+
 def _fields(base: TemplateText) -> Draft:
     """Both messages; the fields begin afresh where another text was read."""
-    which = f"{base.skill}-{base.template}-{base.hash}"
+    which = _which(base)
     system = st.text_area(
         "System message", base.system, key=f"system-{which}", height=HEIGHT, max_chars=50_000
     )
@@ -125,20 +129,19 @@ def _fields(base: TemplateText) -> Draft:
     )
 
 
-def _acts(client: Client, skill: SkillDetail, draft: Draft, *, editable: bool) -> None:
+def _acts(client: Client, skill: SkillDetail, draft: Draft, base: TemplateText) -> None:
     """Save and undo, or why there is nothing to save."""
-    if not editable:
+    if not base.editable:
         st.info(
             "This skill is bundled and stays as it is, so that its name means the same task "
             "everywhere. Try out what you like; to keep it, import your examples as a skill of "
             "your own."
         )
     with st.container(horizontal=True):
-        if editable and st.button("Save", type="primary", disabled=not draft.changed):
+        if base.editable and st.button("Save", type="primary", disabled=not draft.changed):
             _save(client, skill.name, draft)
-        if st.button("Undo changes", disabled=not (draft.changed and draft.replaces)):
-            _forget(skill.name, draft)
-            st.rerun(scope="fragment")
+        unchanged = not draft.changed or not draft.replaces
+        st.button("Undo changes", disabled=unchanged, on_click=_undo, args=(base,))
 
 
 def _save(client: Client, skill: str, draft: Draft) -> None:
@@ -149,18 +152,22 @@ def _save(client: Client, skill: str, draft: Draft) -> None:
             stored = client.skills.store_template(skill, draft.name, order)
         except ApiError as error:
             if error.code == CHANGED:
-                st.button("Read it again", on_click=_forget, args=(skill, draft))
+                st.button("Read it again", on_click=_forget, args=(skill, draft.name))
             raise
-        _forget(skill, draft)
+        _forget(skill, draft.name)
         st.session_state[STORED] = stored
         st.rerun()
 
 
-def _forget(skill: str, draft: Draft) -> None:
-    """What was read and what was typed over it."""
-    st.session_state.pop(_key(skill, draft.name), None)
-    for field in ("system", "user"):
-        st.session_state.pop(f"{field}-{skill}-{draft.name}-{draft.replaces or ''}", None)
+def _undo(base: TemplateText) -> None:
+    """What was typed goes; what was read stays."""
+    for field, text in (("system", base.system), ("user", base.user)):
+        st.session_state[f"{field}-{_which(base)}"] = text
+
+
+def _forget(skill: str, template: str) -> None:
+    """What was read; what is read next has another hash, and so fields of its own."""
+    st.session_state.pop(_key(skill, template), None)
 
 
 def _news(skill: str) -> None:
@@ -168,6 +175,7 @@ def _news(skill: str) -> None:
     stored = st.session_state.pop(STORED, None)
     if not isinstance(stored, TemplateStored) or stored.skill != skill:
         return
+    st.session_state[f"of-{skill}"] = stored.template  # a new one is looked at from now on
     st.success(f"Saved: {label(stored.template)} ({stored.hash}).")
     if stored.data_hash == stored.data_hash_before:
         return

@@ -75,8 +75,9 @@ def searched(test: AppTest, query: str) -> AppTest:
 
 
 def html(test: AppTest) -> str:
-    """What the page shows as HTML."""
-    return "".join(str(one.proto.body) for one in test.get("html"))
+    """What the page shows as HTML, without what is there for its looks."""
+    bodies = [str(one.proto.body) for one in test.get("html")]
+    return "".join(body for body in bodies if not body.startswith("<style>"))
 
 
 def test_a_search_shows_ranks_of_every_mode_and_the_passage_where_it_stands(

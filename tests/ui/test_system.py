@@ -11,7 +11,7 @@ from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.keys.store import KeyStore
 from tests.api.parts import app_of, listening
 from tests.serving.parts import HOME, service
-from tests.ui.parts import APP, button, page, ran, read, words
+from tests.ui.parts import button, fresh, page, ran, read, words
 from ui.connection import ADDRESS
 from ui.counted import counted
 
@@ -156,7 +156,7 @@ def told(request: httpx.Request) -> httpx.Response:
 
 def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
     with Client(transport=httpx.MockTransport(told)) as client:
-        test = AppTest.from_file(str(APP), default_timeout=30)
+        test = fresh()
         test.session_state["connection.client"] = client
         test.switch_page("views/system.py")
         said = words(ran(test))
@@ -169,7 +169,7 @@ def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
 
 def test_without_any_skill_the_chat_says_how_to_get_one() -> None:
     with Client(transport=httpx.MockTransport(told)) as client:
-        test = AppTest.from_file(str(APP), default_timeout=30)
+        test = fresh()
         test.session_state["connection.client"] = client
         assert "rag-adapt skills import" in words(ran(test))
         assert not test.chat_input
