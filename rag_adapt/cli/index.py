@@ -31,6 +31,9 @@ BudgetTokens = Annotated[
     typer.Option(min=1, max=100_000, help="Estimated tokens of all passages together, at most."),
 ]
 DenseWeight = Annotated[float, typer.Option(min=0.0, help="Of the ranking by meaning, if fused.")]
+RankConstant = Annotated[
+    int, typer.Option(min=0, help="Of 1 / (constant + rank), if fused: small favours top ranks.")
+]
 Neighbours = Annotated[
     float,
     typer.Option(
@@ -102,6 +105,7 @@ def search(
     budget_tokens: BudgetTokens = None,
     dense_weight: DenseWeight = 1.0,
     lexical_weight: LexicalWeight = 1.0,
+    rank_constant: RankConstant = 60,
     neighbours: Neighbours = 0.0,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
@@ -116,7 +120,12 @@ def search(
     target = collection_folder(settings.indexes, name)
     how = mode or settings.search_mode
     most = k or (settings.top_k if budget_tokens is None else BUDGET_HITS)
-    weights = FusionWeights(dense=dense_weight, lexical=lexical_weight, neighbours=neighbours)
+    weights = FusionWeights(
+        dense=dense_weight,
+        lexical=lexical_weight,
+        rank_constant=rank_constant,
+        neighbours=neighbours,
+    )
     model = None if how == "lexical" else wiring.embedder(settings)
     with Collection.open(target, model, backend=backend or "auto") as collection:
         hits = collection.search(query, most, how, weights=weights, budget_tokens=budget_tokens)
@@ -152,6 +161,7 @@ def evaluate(
     ] = None,
     dense_weight: DenseWeight = 1.0,
     lexical_weight: LexicalWeight = 1.0,
+    rank_constant: RankConstant = 60,
     neighbours: Neighbours = 0.0,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
@@ -167,7 +177,12 @@ def evaluate(
         modes=_modes(mode or ["lexical", "dense", "fused"]),
         k=k or (settings.top_k if budget_tokens is None else BUDGET_HITS),
         budget_tokens=budget_tokens,
-        weights=FusionWeights(dense=dense_weight, lexical=lexical_weight, neighbours=neighbours),
+        weights=FusionWeights(
+            dense=dense_weight,
+            lexical=lexical_weight,
+            rank_constant=rank_constant,
+            neighbours=neighbours,
+        ),
     )
     quality = measured(settings, asked)
     if as_json:

@@ -227,7 +227,9 @@ class Collection:
         depth = max(k, FUSE_DEPTH)
         found = (self._dense(query, depth), self._lexical(query, depth))
         rankings = [[hit.chunk for hit in hits] for hits in found]
-        joined = reciprocal_rank_fusion(rankings, weights=(weights.dense, weights.lexical))
+        joined = reciprocal_rank_fusion(
+            rankings, constant=weights.rank_constant, weights=(weights.dense, weights.lexical)
+        )
         if weights.neighbours:
             joined = lend(joined, weights.neighbours, self._adjacent(joined))
         return joined[:k]

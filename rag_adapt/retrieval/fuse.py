@@ -16,7 +16,7 @@ RANK_CONSTANT: Final = 60
 
 @dataclass(frozen=True, kw_only=True)
 class FusionWeights:
-    """How much each ranking counts in fused search, and how much a chunk's surroundings do.
+    """How rankings are joined in fused search, and how much a chunk's surroundings count.
 
     Raises:
         CollectionError: at construction, if a number is negative, both rankings count nothing, or
@@ -25,10 +25,17 @@ class FusionWeights:
 
     dense: float = 1.0
     lexical: float = 1.0
+    rank_constant: int = RANK_CONSTANT
+    """See `reciprocal_rank_fusion`; small ones let the top ranks stand out."""
     neighbours: float = 0.0
     """Share of its score, up to 1, that a chunk lends to the one before and the one after it."""
 
     def __post_init__(self) -> None:
+        if self.rank_constant < 0:
+            raise CollectionError(
+                f"{self.rank_constant!r} cannot be the constant of rankings",
+                hint=f"Give a number from 0 upwards: `--rank-constant {RANK_CONSTANT}`.",
+            )
         if not 0.0 <= self.neighbours <= 1.0:
             raise CollectionError(
                 f"a chunk cannot lend {self.neighbours!r} of its score to its neighbours",

@@ -199,12 +199,12 @@ def test_eval_measures_every_mode_and_pair(capsys: pytest.CaptureFixture[str]) -
     assert run([*EVAL, "--k", "2", "--json"]) == 0
     found = printed(capsys)
     assert (found["collection"], found["k"], found["questions"]) == ("manual", 2, 1)
-    assert [each["name"] for each in found["measured"]] == ["lexical", "dense", "fused"]
-    assert found["measured"][0]["metrics"]["token_recall"]["value"] == 1.0
+    assert [each["name"] for each in found["measured"]] == ["dense", "lexical", "fused"]
+    assert found["measured"][1]["metrics"]["token_recall"]["value"] == 1.0
     assert [(each["a"], each["b"]) for each in found["differences"]] == [
-        ("lexical", "dense"),
-        ("lexical", "fused"),
+        ("dense", "lexical"),
         ("dense", "fused"),
+        ("lexical", "fused"),
     ]
 
 

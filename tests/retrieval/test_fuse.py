@@ -61,6 +61,11 @@ def test_a_chunk_between_two_good_ones_rises() -> None:
     ]
 
 
+def test_a_constant_below_zero_is_refused() -> None:
+    with pytest.raises(CollectionError, match="-1 cannot be the constant"):
+        FusionWeights(rank_constant=-1)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(CollectionError, match="cannot lend"):
