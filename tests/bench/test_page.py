@@ -74,15 +74,15 @@ def test_the_dose_curve_is_drawn_by_size_and_says_what_it_is_and_what_is_missing
     [subject] = subjects(found, gather(found, list))
     shown = str(curve.curve(subject))
     assert "exploratory, in no declared contrast" in shown
-    assert "lora overtakes few-shot between 1 and 50 examples" in shown
+    assert "lora overtakes few-shot between 10 and 50 examples" in shown
     assert "do not fit into the model" in shown
-    assert shown.count("<tr>") == 1 + 11 + 1 + 11
+    assert shown.count("<tr>") == 1 + 11 + 1 + 10
     drawn = curve.learning_curve([dose for dose in subject.doses if dose.measured])
     point = drawn["layer"][2]["encoding"]
     assert point["x"]["scale"]["type"] == "log"
     assert point["x"]["axis"]["values"] == [1, 10, 50, 200]
     assert point["shape"]["scale"]["domain"] == ["few-shot", "few-shot-nearest", "lora"]
-    assert len(drawn["data"]["values"] if "data" in drawn else drawn["layer"][0]["data"]) == 11
+    assert len(drawn["data"]["values"]) == 11
 
 
 def test_a_curve_without_any_score_says_why_and_draws_nothing() -> None:
@@ -141,7 +141,7 @@ def test_what_a_recommendation_holds_for_keeps_the_hash_of_a_named_part() -> Non
 
 def test_every_chart_has_title_sentence_data_and_names_no_address(page: str) -> None:
     figures = re.findall(r"<figure.*?</figure>", page, flags=re.S)
-    assert len(figures) == 4 * 6 + 4
+    assert len(figures) == 4 * 7 + 4
     for figure in figures:
         assert re.search(r"<h4>[^<]+</h4><p>[^<]{30,}</p>", figure)
         assert 'href="data:text/csv' in figure
