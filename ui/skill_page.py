@@ -14,6 +14,8 @@ from ui.skill_templates import show_templates
 from ui.wording import plural
 
 SHOWN_LABELS: Final = 50
+CHECKED: Final = "skill-checked"
+"""In the state of a browser tab: the last check, with what it checked."""
 
 
 def show_skill(client: Client, name: str) -> None:
@@ -38,10 +40,25 @@ def show_skill(client: Client, name: str) -> None:
     )
     st.subheader("Splits, leaks, scorer", anchor=False)
     if st.toggle("Check it", value=skill.origin == "imported", key=f"check-{name}"):
-        show_check(client.skills.check(name))
+        show_check(_checked(client, skill))
     if skill.templates:
         st.subheader("Templates", anchor=False)
         show_templates(client, skill)
+
+
+def _checked(client: Client, skill: SkillDetail) -> SkillCheck:
+    """The check of the skill as it is: done once, and again when the skill has changed.
+
+    Raises:
+        ApiError: `skill-not-found`.
+    """
+    state = (skill.name, skill.data_hash)
+    kept = st.session_state.get(CHECKED)
+    if not isinstance(kept, tuple) or kept[0] != state:
+        kept = st.session_state[CHECKED] = (state, client.skills.check(skill.name))
+    found = kept[1]
+    assert isinstance(found, SkillCheck)
+    return found
 
 
 def _facts(skill: SkillDetail) -> None:

@@ -48,11 +48,13 @@ def _overview(client: Client) -> None:
         list_unfinished(client, COMMANDS)
     with shown():
         _list(client)
-    train, upload = st.tabs(["Train one", "Upload one"])
-    with train, shown():
-        training_form(client, client.skills.all())
-    with upload, shown():
-        upload_form(client, client.skills.all())
+    with shown():
+        skills = client.skills.all()
+        train, upload = st.tabs(["Train one", "Upload one"])
+        with train, shown():
+            training_form(client, skills)
+        with upload, shown():
+            upload_form(client, skills)
 
 
 def _list(client: Client) -> None:
