@@ -82,6 +82,23 @@ class Files:
             rows = self._record.connection.execute(f"SELECT {_ROW} FROM files ORDER BY path")
             return {row[0]: _row(row) for row in rows}
 
+    def paths(self, *states: FileState) -> set[str]:
+        """Of those in one of these states."""
+        marks = ",".join("?" * len(states))
+        with translated(self._record.path):
+            rows = self._record.connection.execute(
+                f"SELECT path FROM files WHERE state IN ({marks})", states
+            )
+            return {row[0] for row in rows}
+
+    def remarks(self) -> tuple[FileRow, ...]:
+        """Those that there is something to say about, in order of path."""
+        with translated(self._record.path):
+            rows = self._record.connection.execute(
+                f"SELECT {_ROW} FROM files WHERE state = 'failed' OR notes <> '[]' ORDER BY path"
+            ).fetchall()
+        return tuple(_row(row) for row in rows)
+
     def keep(self, parsings: Sequence[Parsing]) -> None:
         """Keep what came of reading, in one transaction."""
         self._write(_UPSERT, [_parsed(each) for each in parsings])

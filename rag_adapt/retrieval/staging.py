@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import content_hash
 from rag_adapt.retrieval.again import chunker_again
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.embed import text_hash
-from rag_adapt.retrieval.files import Files, Parsing
+from rag_adapt.retrieval.files import Files, FileState, Parsing
 from rag_adapt.retrieval.parse import Reader
 from rag_adapt.retrieval.parsers.parsed import UnusableError
 from rag_adapt.retrieval.patch import Change, NewChunk, NewDocument, NoRoomError, put
@@ -97,9 +97,10 @@ class Staging:
             CollectionError: nothing would be left.
         """
         here = {file.name for file in scan.files} | {each.path for each in scan.failed}
-        gone = sorted({*self.record.paths(failed=True), *self._files.rows()} - here)
-        failed = self._new_failures()
-        staged = self._staged(here)
+        known = {*self.record.paths(failed=True), *self._files.paths(*get_args(FileState))}
+        gone = sorted(known - here)
+        failed = {path: why for path, why in self._new_failures().items() if path in here}
+        staged = self._files.paths("parsed", "embedded") & here
         whole = self._is_whole()
         left = sorted({*self.record.paths(), *staged} - {*gone, *failed})
         if not left:
@@ -133,13 +134,13 @@ class Staging:
 
     def outcome(self) -> Outcome:
         """What became of every file."""
-        rows = self._files.rows().values()
+        rows = self._files.remarks()
         return Outcome(
             documents=len(self.record.paths()),
             failed=tuple(
                 FailedDocument(path=row.path, reason=row.reason)
                 for row in rows
-                if row.state == "failed" and row.reason is not None
+                if row.reason is not None
             ),
             notes={row.path: row.notes for row in rows if row.notes},
         )
@@ -194,10 +195,6 @@ class Staging:
                     for span in self._chunker.chunk(text)
                 ),
             )
-
-    def _staged(self, here: set[str]) -> set[str]:
-        rows = self._files.rows().values()
-        return {row.path for row in rows if row.state in ("parsed", "embedded")} & here
 
     def _new_failures(self) -> dict[str, str]:
         """Reasons that readers do not see yet, by path."""

@@ -215,6 +215,19 @@ def test_when_nothing_readable_is_left_the_old_collection_stays(folder: Path, so
         assert len(collection.documents()) == 3
 
 
+def test_a_file_that_failed_and_went_is_forgotten(folder: Path, source: Path) -> None:
+    class Broken(CountingEmbedder):
+        def embed(self, texts: object) -> object:  # type: ignore[override]
+            raise OSError("unplugged")
+
+    write_corpus(source, {"bad.md": b"\0", "new.md": "Brand new."})
+    with pytest.raises(OSError, match="unplugged"):
+        sync_collection(folder, source, Broken())
+    (source / "bad.md").unlink()
+    assert synced(folder, source).failed == ()
+    assert "bad.md" not in {each.path for each in documents_of(folder)}
+
+
 def test_what_was_read_before_a_fault_is_not_read_again(folder: Path, source: Path) -> None:
     class Broken(CountingEmbedder):
         def embed(self, texts: object) -> object:  # type: ignore[override]
