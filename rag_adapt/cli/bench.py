@@ -29,7 +29,8 @@ def bench(
     model: Annotated[str | None, typer.Option(help="`default`, a folder, or a hub id.")] = None,
     embedder: Annotated[str | None, typer.Option(help="As --model; or `hashing`.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="`embedded`, `remote` (through LiteLLM) or `scripted`.")
+        str | None,
+        typer.Option(help="`embedded`, `vllm`, `remote` (through LiteLLM) or `scripted`."),
     ] = None,
     api_base: Annotated[str | None, typer.Option(help="Server's base URL, for remote.")] = None,
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu` or `cuda`.")] = None,
