@@ -26,6 +26,9 @@ BETWEEN: Final = "\n---\n"
 CHANGED: Final = "template-changed"
 NEW: Final = "(a new one)"
 HEIGHT: Final = 130
+"""Pixels of a field."""
+LONGEST: Final = 50_000
+"""Characters of one message that the service takes."""
 STORED: Final = "template-stored"
 """In the state of a browser tab: what came of the last change."""
 STAND_IN: Final = "First passage, as a search would find it.\n---\nSecond passage."
@@ -109,12 +112,10 @@ def _which(base: TemplateText) -> str:
 def _fields(base: TemplateText) -> Draft:
     """Both messages; the fields begin afresh where another text was read."""
     which = _which(base)
-    system = st.text_area(
-        "System message", base.system, key=f"system-{which}", height=HEIGHT, max_chars=50_000
-    )
-    user = st.text_area(
-        "User message", base.user, key=f"user-{which}", height=HEIGHT, max_chars=50_000
-    )
+    for field, text in (("system", base.system), ("user", base.user)):
+        st.session_state.setdefault(f"{field}-{which}", text)
+    system = st.text_area("System message", key=f"system-{which}", height=HEIGHT, max_chars=LONGEST)
+    user = st.text_area("User message", key=f"user-{which}", height=HEIGHT, max_chars=LONGEST)
     st.caption(
         "`{input}` is the item, `{labels}` the skill's labels, `{context}` the passages; a literal "
         "brace is written twice. The preview follows when you leave a field or press Ctrl+Enter."
