@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from rag_adapt.core.errors import CollectionError, MissingPackageError
 from rag_adapt.models.packages import quiet_transformers
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rag_adapt.retrieval.protocols import Vectors
 
 BATCH: Final = 32
+Precision = Literal["float32", "bfloat16"]
 _LOOKUP: Final = 500
 """Keys per query; below SQLite's limit on variables."""
 _WORD: Final = re.compile(r"\w+")
@@ -45,16 +46,23 @@ class EmbedderFiles(Protocol):
     def weights(self) -> str: ...
 
 
-def open_embedder(files: EmbedderFiles, *, device: str, cache_path: Path) -> Embedder:
+def open_embedder(
+    files: EmbedderFiles, *, device: str, cache_path: Path, precision: Precision = "float32"
+) -> Embedder:
     """The embedder of a folder of weights, with its cache; nothing is loaded until it embeds.
 
     Args:
         files: name, folder and content hash of the weights.
         device: `auto`, `cpu` or `cuda`.
         cache_path: SQLite file of the cache; made when first needed.
+        precision: See `SentenceTransformerEmbedder`.
     """
     model = SentenceTransformerEmbedder(
-        path=files.path, weights=files.weights, name=files.name, device=device
+        path=files.path,
+        weights=files.weights,
+        name=files.name,
+        device=device,
+        precision=precision,
     )
     return CachedEmbedder(model, path=cache_path)
 
@@ -68,12 +76,33 @@ class SentenceTransformerEmbedder:
     """Any sentence-transformers model in a local folder; safetensors only, no remote code.
 
     Texts longer than the model's window are cut by the model.
+
+    Args:
+        path: The model's folder.
+        weights: Content hash of the weights.
+        name: As the user gave it.
+        device: `auto`, `cpu` or `cuda`.
+        precision: What the model computes in; `float32` is whatever it is stored in.
+            `bfloat16` is more than twice as fast on processors that know it; its vectors are
+            others (cosine 0.9999 to those of `float32`), so its collections are others, too.
     """
 
-    def __init__(self, *, path: Path, weights: str, name: str, device: str = "auto") -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        weights: str,
+        name: str,
+        device: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:
         self._path = path
         self._device = None if device == "auto" else device
-        self._identity = EmbedderIdentity(name=name, weights=weights)
+        self._precision = precision
+        exact = precision == "float32"
+        self._identity = EmbedderIdentity(
+            name=name, weights=weights if exact else f"{weights}-{precision}"
+        )
         self._model: Any = None
         self._lock = threading.Lock()
 
@@ -96,7 +125,14 @@ class SentenceTransformerEmbedder:
                 convert_to_numpy=True,
                 normalize_embeddings=True,
             )
-        return np.asarray(rows, dtype=np.float32).reshape(len(texts), -1)
+        found = np.asarray(rows, dtype=np.float32).reshape(len(texts), -1)
+        if self._precision != "float32":  # it was made one of length 1 in few digits
+            found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found
+
+    def _computing(self) -> dict[str, str]:
+        """What the model is to compute in, where that is not what it is stored in."""
+        return {} if self._precision == "float32" else {"dtype": self._precision}
 
     def _load(self) -> Any:
         try:
@@ -113,7 +149,7 @@ class SentenceTransformerEmbedder:
                     device=self._device,
                     local_files_only=True,
                     trust_remote_code=False,
-                    model_kwargs={"use_safetensors": True},
+                    model_kwargs={"use_safetensors": True, **self._computing()},
                 )
         except (OSError, ValueError, KeyError) as exc:
             raise CollectionError(

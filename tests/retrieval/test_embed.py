@@ -52,6 +52,18 @@ def test_a_model_gives_normalised_float32_rows_in_the_order_of_the_texts(tiny_be
     assert not np.allclose(rows[0], rows[1], atol=1e-3)
 
 
+def test_half_the_digits_are_other_vectors_that_mean_the_same(tiny_bert: Path) -> None:
+    exact = tiny(tiny_bert)
+    fast = SentenceTransformerEmbedder(
+        path=tiny_bert, weights="abc", name="tiny", device="cpu", precision="bfloat16"
+    )
+    assert (exact.identity.weights, fast.identity.weights) == ("abc", "abc-bfloat16")
+    texts = ["tea", "a kettle of water"]
+    found = fast.embed(texts)
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1.0, abs=1e-6)
+    assert (np.sum(exact.embed(texts) * found, axis=1) > 0.999).all()
+
+
 def test_several_threads_may_embed_at_once(tiny_bert: Path) -> None:
     embedder = tiny(tiny_bert)
     rows: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
