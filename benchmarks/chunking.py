@@ -52,6 +52,8 @@ class Question:
 
     corpus: str
     asked: SearchQuestion
+    contents: tuple[str, ...]
+    """What stands at its references, word for word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +156,9 @@ class Bench:
     def _check(self, texts: Mapping[str, str]) -> None:
         """Offsets of the data must be offsets of the parsed texts."""
         for question in self.questions:
-            for span in question.asked.references:
-                if not 0 <= span.start < span.end <= len(texts[span.document]):
-                    raise SystemExit(f"{span} is not inside its text: the data does not fit")
+            for span, content in zip(question.asked.references, question.contents, strict=True):
+                if texts[span.document][span.start : span.end] != content:
+                    raise SystemExit(f"{span} does not hold {content!r}: the data does not fit")
 
 
 class Linked:
@@ -195,12 +197,16 @@ def read(path: Path) -> Iterator[Question]:
     with path.open(encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             document = f"{line['corpus_id']}.md"
+            references = json.loads(line["references"])
             spans = [
                 Span(document=document, start=each["start_index"], end=each["end_index"])
-                for each in json.loads(line["references"])
+                for each in references
             ]
-            asked = SearchQuestion(question=line["question"], references=tuple(spans))
-            yield Question(corpus=line["corpus_id"], asked=asked)
+            yield Question(
+                corpus=line["corpus_id"],
+                asked=SearchQuestion(question=line["question"], references=tuple(spans)),
+                contents=tuple(each["content"] for each in references),
+            )
 
 
 def default_embedder(cache: Path) -> Embedder:
