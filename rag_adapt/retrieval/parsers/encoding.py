@@ -35,11 +35,15 @@ _WITHOUT_MARK: Final = "utf_7 utf_16 utf_16_be utf_16_le utf_32 utf_32_be utf_32
 """What short texts of other encodings are easily taken for."""
 _JOINERS: Final = "\u200c\u200d"
 _SELECTORS: Final = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_HIDDEN: Final = (
+    "\x01-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+_SUSPECT: Final = re.compile(f"[{_HIDDEN}{_JOINERS}{_SELECTORS}]")
+"""Most texts hold none of these, and need no closer look."""
 _INVISIBLE: Final = re.compile(
-    "[\x01-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180b-\u180e\u200b\u200e\u200f"
-    "\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
-    rf"|(?<![^\x00-\x7f])[{_JOINERS}]|[{_JOINERS}](?![^\x00-\x7f])"
-    rf"|(?<=[{_SELECTORS}])[{_SELECTORS}]+|(?<![^\s])[{_SELECTORS}]"
+    f"[{_HIDDEN}]|(?<![^\x00-\x7f])[{_JOINERS}]|[{_JOINERS}](?![^\x00-\x7f])"
+    f"|(?<=[{_SELECTORS}])[{_SELECTORS}]+|(?<![^\\s])[{_SELECTORS}]"
 )
 """Control and format characters, tags, and whatever joins or selects where nothing is to be
 joined: joiners belong between letters of scripts beyond ASCII and inside emoji, and one selector
@@ -99,7 +103,7 @@ def cleaned(parsed: Parsed) -> Parsed:
     text = _SURROGATE.sub("\ufffd", parsed.text)
     if "\0" in text:
         raise UnusableError("binary: it holds a NUL character")
-    found = list(_INVISIBLE.finditer(text))
+    found = list(_INVISIBLE.finditer(text)) if _SUSPECT.search(text) else []
     if found:
         marks = (0, *parsed.pages, len(text)) if parsed.pages else (0, len(text))
         parts = [_INVISIBLE.sub("", text[start:end]) for start, end in pairwise(marks)]
