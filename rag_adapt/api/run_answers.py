@@ -5,25 +5,13 @@ It does not know HTTP or who reads.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
+from rag_adapt.api.run_index import RunIndex, Wanted, damaged
 from rag_adapt.bench.store import ANSWERS, AnswerRow, RunFolder
-from rag_adapt.core.errors import PlanError, StorageError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which answers a page holds."""
-
-    skill: str | None = None
-    arm: str | None = None
-    traces: bool = False
-    """Whether answers carry their whole trace, or an empty one."""
-
-    def matches(self, row: AnswerRow) -> bool:
-        """Whether this answer is one of them."""
-        return self.skill in (None, row.skill) and self.arm in (None, row.arm)
+from rag_adapt.core.errors import PlanError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,45 +23,45 @@ class AnswersPage:
     """Byte of the file where the next page begins; None at its end."""
 
 
-def read_answers(run: RunFolder, wanted: Wanted, *, start: int, limit: int) -> AnswersPage:
+def read_answers(
+    run: RunFolder, index: RunIndex, wanted: Wanted, *, start: int, limit: int
+) -> AnswersPage:
     """The answers from a byte of the file on, in its order; a line that is being written is none.
+
+    Args:
+        run: The run.
+        index: Where its answers lie.
+        wanted: Which of them are meant.
+        start: Byte of the file where the page begins.
+        limit: Answers on the page, at most.
 
     Raises:
         PlanError: no page begins at that byte.
         StorageError: a line is damaged.
     """
     path = run.path / ANSWERS
-    rows: list[AnswerRow] = []
     if not path.exists():
         return AnswersPage(rows=(), next=None)
+    places = index.places(wanted, start=start, limit=limit + 1)
     with path.open("rb") as file:
-        _check_start(file.seek(max(0, start - 1)), start, file.read(min(1, start)))
-        place = start
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            row = _parsed(line, path)
-            if wanted.matches(row):
-                if len(rows) == limit:
-                    return AnswersPage(rows=tuple(rows), next=place)
-                rows.append(row if wanted.traces else row.model_copy(update={"trace": {}}))
-            place += len(line)
-    return AnswersPage(rows=tuple(rows), next=None)
+        _check_start(file, start)
+        rows = tuple(_row(file, place, wanted) for place in places[:limit])
+    return AnswersPage(rows=rows, next=places[limit] if len(places) > limit else None)
 
 
-def _check_start(before: int, start: int, byte: bytes) -> None:
-    if before != start and byte != b"\n":
+def _check_start(file: BinaryIO, start: int) -> None:
+    file.seek(max(0, start - 1))
+    if start and file.read(1) != b"\n":
         raise PlanError(
             f"no page of answers begins at {start}",
             hint="Take `cursor` from the field `next` of the page before.",
         )
 
 
-def _parsed(line: bytes, path: Path) -> AnswerRow:
+def _row(file: BinaryIO, place: int, wanted: Wanted) -> AnswerRow:
+    file.seek(place)
     try:
-        return AnswerRow.model_validate_json(line)
+        row = AnswerRow.model_validate_json(file.readline())
     except ValidationError as exc:
-        raise StorageError(
-            f"an answer of run {path.parent.name!r} is damaged: {exc.errors()[0]['msg']}",
-            hint="Remove that line of its answers.jsonl; the same request asks for it again.",
-        ) from exc
+        raise damaged(Path(file.name), exc) from exc
+    return row if wanted.traces else row.model_copy(update={"trace": {}})

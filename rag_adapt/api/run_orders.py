@@ -3,10 +3,16 @@
 It does not know HTTP. Only fields that are named here become flags; nothing in a request is a path.
 """
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rag_adapt.core.errors import SkillError
+from pydantic import ValidationError
+
+from rag_adapt.bench.store import Header
+from rag_adapt.core.errors import PlanError, SkillError, UserError
+from rag_adapt.core.types import Fingerprint
 from rag_adapt.schemas.runs import RunRequest
 from rag_adapt.settings import Settings
 from rag_adapt.skills.load import list_skills
@@ -35,6 +41,11 @@ OPTIONS: Final = {
 }
 """By field of a request."""
 SWITCHES: Final = ("guard", "probe", "choice")
+ALIKE: Final = (
+    *("arms", "items", "examples", "folds", "train_seeds", "margin", "guard", "probe", "choice"),
+    *("doses", "repeats", "seed", "temperature", "latency_items"),
+)
+"""Fields of a request that a run's plan keeps under the same name."""
 APART: Final = frozenset({"skills", "arms", "contrasts", "doses"})
 """What is written in a way of its own."""
 OURS: Final = ("model", "embedder", "engine", "api_base", "device", "retriever")
@@ -46,6 +57,13 @@ class UnknownSkillError(SkillError):
 
     code = "skill-not-found"
     status = 404
+
+
+class RunStateError(UserError):
+    """The run cannot go on: it is finished, or this service would ask something else."""
+
+    code = "run-state"
+    status = 409
 
 
 def check_skills(names: list[str], home: Path) -> None:
@@ -82,6 +100,94 @@ def plan_of(order: RunRequest, settings: Settings) -> "Plan":
         doses=tuple(sorted(set(order.doses))),
         **choices,
     )
+
+
+def order_of(planned: Mapping[str, Any], settings: Settings) -> RunRequest:
+    """The request that makes a kept run's plan again.
+
+    Args:
+        planned: The plan as its run keeps it.
+        settings: Of this service: what is the same there is not named.
+
+    Raises:
+        PlanError: another version kept it.
+    """
+    try:
+        epochs, rank, rate = planned["training"]
+        tune, optimiser = planned["tune"]
+        learn_from, corpus_rows = planned["learn_from"]
+        top_k = planned["retrieval"][0]
+        kept = {name: planned[name] for name in ALIKE}
+        return RunRequest(
+            skills=list(planned["skills"]),
+            contrasts=[":".join(pair) for pair in planned["contrasts"]],
+            epochs=epochs,
+            rank=rank,
+            learning_rate=rate,
+            tune=tune,
+            optimiser=optimiser,
+            learn_from=learn_from,
+            corpus_rows=corpus_rows,
+            top_k=None if top_k == settings.top_k else top_k,
+            **kept,
+        )
+    except (KeyError, TypeError, ValueError, ValidationError) as exc:
+        raise PlanError(
+            "the run's plan cannot be read: another version of rag-adapt kept it",
+            hint="Start a new run.",
+        ) from exc
+
+
+def again(header: Header, settings: Settings, asked: Fingerprint) -> list[str]:
+    """The command line that goes on with an unfinished run.
+
+    Args:
+        header: Of the run.
+        settings: Of this service.
+        asked: The model that this service asks.
+
+    Raises:
+        RunStateError: it is finished, or the same request would be another run by now.
+        UnknownSkillError: its skill is gone.
+        PlanError: another version kept it.
+    """
+    if header.state == "complete":
+        raise RunStateError(f"run {header.id!r} is finished", hint="Start a new run.")
+    order = order_of(header.plan, settings)
+    plan = plan_of(order, settings)
+    if plan.hash(asked) != header.plan_hash:
+        differs = [n for n, v in plan.identity(asked).items() if header.plan.get(n) != v]
+        raise RunStateError(
+            f"the same request would be another run by now: {', '.join(differs)} changed",
+            hint="Start a new run; what this one answered is kept.",
+        )
+    return command_of(order, settings)
+
+
+def public_command(command: str) -> str:
+    """What made a run, for a client: without the home and what else stood before `bench`.
+
+    >>> public_command("rag-adapt --home /srv/state --progress-json bench --json -- orders")
+    'rag-adapt bench --json -- orders'
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # written by hand, with a quote that does not end
+        words = []
+    if "bench" not in words:
+        return "rag-adapt bench"
+    return shlex.join(["rag-adapt", *(_without_folder(x) for x in words[words.index("bench") :])])
+
+
+def _without_folder(word: str) -> str:
+    """The last part of a path from the root; everything else as it is."""
+    name, sign, value = word.rpartition("=")
+    return f"{name}{sign}{Path(value).name}" if value.startswith("/") else word
+
+
+def is_made_by(header: Header, argv: Sequence[str]) -> bool:
+    """Whether a command line, without what stands before `bench`, is the one that made a run."""
+    return f"{header.command} ".endswith(f" {shlex.join(argv)} ")
 
 
 def settings_of(order: RunRequest, settings: Settings) -> Settings:

@@ -5,13 +5,14 @@ It does not know how anything is measured.
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from rag_adapt.api.desk import (
     BENCH,
     CHAT,
+    JOB,
     Desk,
     IdempotencyKey,
     accept,
@@ -20,12 +21,21 @@ from rag_adapt.api.desk import (
     shown,
 )
 from rag_adapt.api.problems import responses
-from rag_adapt.api.run_answers import Wanted, read_answers
-from rag_adapt.api.run_orders import command_of, plan_of, settings_of
+from rag_adapt.api.run_answers import read_answers
+from rag_adapt.api.run_index import Shelf, Wanted
+from rag_adapt.api.run_orders import again, command_of, plan_of, settings_of
+from rag_adapt.api.run_progress import Book, job_of, progress_of, run_of
+from rag_adapt.api.run_records import (
+    PAGE,
+    detail_of,
+    file_of,
+    found_run,
+    info_of,
+    listed_runs,
+)
 from rag_adapt.bench.compare import Comparison, compare
 from rag_adapt.bench.figures import Report
-from rag_adapt.bench.store import REPORT, RunFolder, list_runs
-from rag_adapt.core.errors import RunNotFoundError
+from rag_adapt.bench.store import REPORT
 from rag_adapt.schemas.jobs import JobInfo
 from rag_adapt.schemas.runs import (
     PlanLine,
@@ -34,11 +44,12 @@ from rag_adapt.schemas.runs import (
     RunInfo,
     RunList,
     RunPlan,
+    RunProgress,
     RunRequest,
 )
 
+T = TypeVar("T")
 router = APIRouter(tags=["runs"])
-PAGE: Final = "report.html"
 ID: Final = "20261120-101500-1f3a9c"
 POLICY: Final = "sandbox allow-scripts"
 """A report's own policy says what it may load; this keeps its scripts away from the service."""
@@ -66,8 +77,19 @@ RUN: Final[dict[str, Any]] = {
 DETAIL: Final[dict[str, Any]] = {
     **RUN,
     "command": "rag-adapt bench --json --arms=prompt,rag --items=40 -- orders",
+    "report": "5f0c9b1e7a33",
     "plan": {"skills": {"orders": "2f0c1d9b7a55"}, "arms": ["prompt", "rag"], "items": 40},
     "fingerprint": {"engine": "embedded", "model": "default", "weights": "8b1f0c2a7d3e"},
+}
+PROGRESS: Final[dict[str, Any]] = {
+    "id": ID,
+    "state": "running",
+    "job": JOB["id"],
+    "last": 1790000031.5,
+    "arms": [
+        {"skill": "orders", "arm": "prompt", "answered": 22, "failed": 0, "total": 40},
+        {"skill": "orders", "arm": "rag", "answered": 19, "failed": 1, "total": 40},
+    ],
 }
 ANSWER: Final[dict[str, Any]] = {
     "skill": "orders",
@@ -144,9 +166,16 @@ async def runs(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100, examples=[20])] = 20,
     cursor: Annotated[str | None, Query(min_length=1, max_length=100, examples=[ID])] = None,
+    job: Annotated[str | None, Query(pattern=r"^[0-9a-f]{32}$", examples=[JOB["id"]])] = None,
 ) -> RunList:
-    """The newest first; damaged ones are left out."""
-    return await asyncio.to_thread(_listed, desk_of(request), limit, cursor)
+    """The newest first; damaged ones are left out.
+
+    With `job` the one run that this job made, makes, or began before it was stopped.
+    """
+    desk = desk_of(request)
+    if job is not None:
+        return await asyncio.to_thread(_of_job, desk, job)
+    return await asyncio.to_thread(listed_runs, desk, limit, cursor)
 
 
 @router.get(
@@ -159,7 +188,49 @@ async def runs(
 )
 async def run(request: Request, id: RunId) -> RunDetail:
     """Its state, its plan and the model that it asks."""
-    return await asyncio.to_thread(lambda: _detail(_found(desk_of(request), id)))
+    return await asyncio.to_thread(lambda: detail_of(found_run(desk_of(request), id)))
+
+
+@router.get(
+    "/v1/runs/{id}/progress",
+    summary="Watch a run",
+    operation_id="run_progress",
+    response_model=RunProgress,
+    responses=shown(PROGRESS, 404, 507),
+    openapi_extra=CHAT,
+)
+async def progress(request: Request, id: RunId) -> RunProgress:
+    """How many questions of each arm were answered. No score is told before the end."""
+    desk, found = desk_of(request), await asyncio.to_thread(found_run, desk_of(request), id)
+    index, book = _shelf(request).of(found.path), _book(request)
+    return await asyncio.to_thread(progress_of, found, index=index, book=book, desk=desk)
+
+
+@router.post(
+    "/v1/runs/{id}/resume",
+    summary="Resume a run",
+    operation_id="resume_run",
+    status_code=202,
+    response_model=JobInfo,
+    responses=accepted(404),
+    openapi_extra=BENCH,
+)
+async def resume(
+    request: Request, response: Response, id: RunId, idempotency_key: IdempotencyKey = None
+) -> JobInfo:
+    """Go on with a run that was cancelled or interrupted: what it answered is not asked again.
+
+    Where a job is at work on it, that job is the answer. Refused (409) where the run is finished,
+    and where its skill, the model or this service's settings have changed since.
+    """
+    desk, live = desk_of(request), request.app.state.service.live
+    header = (await asyncio.to_thread(found_run, desk, id)).header
+    argv = await asyncio.to_thread(lambda: again(header, desk.settings, live.engine.fingerprint))
+    at_work = await asyncio.to_thread(job_of, header, desk)
+    if at_work is not None:
+        response.headers["Location"] = f"/v1/jobs/{at_work.id}"
+        return await asyncio.to_thread(desk.shown, at_work)
+    return await accept(request, response, argv, idempotency_key)
 
 
 @router.get(
@@ -178,7 +249,7 @@ async def run(request: Request, id: RunId) -> RunDetail:
 )
 async def report(request: Request, id: RunId) -> Response:
     """Every figure of a finished run: `report.json`."""
-    found = await asyncio.to_thread(_file, desk_of(request), id, REPORT)
+    found = await asyncio.to_thread(file_of, desk_of(request), id, REPORT)
     return Response(found, media_type="application/json")
 
 
@@ -198,7 +269,7 @@ async def report(request: Request, id: RunId) -> Response:
 )
 async def page(request: Request, id: RunId) -> Response:
     """The report as one page that loads nothing; its scripts cannot ask this service."""
-    found = await asyncio.to_thread(_file, desk_of(request), id, PAGE)
+    found = await asyncio.to_thread(file_of, desk_of(request), id, PAGE)
     headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
     return Response(found, media_type="text/html", headers=headers)
 
@@ -217,17 +288,19 @@ async def answers(
     skill: Annotated[str | None, Query(max_length=100, examples=["orders"])] = None,
     arm: Annotated[str | None, Query(max_length=100, examples=["rag"])] = None,
     traces: Annotated[bool, Query(examples=[False])] = False,
+    alone: Annotated[bool, Query(examples=[False])] = False,
     limit: Annotated[int, Query(ge=1, le=500, examples=[100])] = 100,
     cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,15}$", examples=["18230"])] = None,
 ) -> RunAnswers:
     """Every answer in the order in which it was kept, of one skill and arm if these are named.
 
-    `traces=true` adds what was sent to the model, step by step.
+    `traces=true` adds what was sent to the model, step by step; `alone=true` leaves only those that
+    were computed alone and not read from the cache, whose times are latencies.
     """
-    wanted = Wanted(skill=skill, arm=arm, traces=traces)
-    folder = await asyncio.to_thread(_found, desk_of(request), id)
-    start = int(cursor or 0)
-    found = await asyncio.to_thread(read_answers, folder, wanted, start=start, limit=limit)
+    wanted = Wanted(skill=skill, arm=arm, alone=alone, traces=traces)
+    folder = await asyncio.to_thread(found_run, desk_of(request), id)
+    index, start = _shelf(request).of(folder.path), int(cursor or 0)
+    found = await asyncio.to_thread(read_answers, folder, index, wanted, start=start, limit=limit)
     return RunAnswers(data=list(found.rows), next=None if found.next is None else str(found.next))
 
 
@@ -242,7 +315,7 @@ async def answers(
 async def compared(request: Request, a: RunId, b: RunId) -> Comparison:
     """Two runs side by side, item by item: `b` minus `a`."""
     desk = desk_of(request)
-    return await asyncio.to_thread(lambda: compare(_found(desk, a), _found(desk, b)))
+    return await asyncio.to_thread(lambda: compare(found_run(desk, a), found_run(desk, b)))
 
 
 def _planned(desk: Desk, order: RunRequest) -> RunPlan:
@@ -253,61 +326,26 @@ def _planned(desk: Desk, order: RunRequest) -> RunPlan:
     return RunPlan(data=[PlanLine(**{**asdict(x), "arms": list(x.arms)}) for x in lines])
 
 
-def _listed(desk: Desk, limit: int, cursor: str | None) -> RunList:
-    found: list[RunInfo] = []
-    for folder in list_runs(desk.home / "runs"):
-        if cursor is not None and folder.path.name >= cursor:
-            continue
-        try:
-            found.append(RunInfo(**_info(folder)))
-        except RunNotFoundError:
-            continue  # damaged: there is nothing to show of it
-        if len(found) > limit:
-            break
-    more = found[limit - 1].id if len(found) > limit else None
-    return RunList(data=found[:limit], next=more)
+def _of_job(desk: Desk, job: str) -> RunList:
+    found = run_of(desk.jobs.get(job), desk)
+    return RunList(data=[] if found is None else [RunInfo(**info_of(found))], next=None)
 
 
-def _found(desk: Desk, id: str) -> RunFolder:
-    """A run by its whole id: no beginning, no folder.
-
-    Raises:
-        RunNotFoundError: there is none.
-    """
-    for folder in list_runs(desk.home / "runs"):
-        if folder.path.name == id:
-            return folder
-    raise RunNotFoundError(f"there is no run {id!r}", hint="GET /v1/runs lists them.")
+def _shelf(request: Request) -> Shelf:
+    """Of this application: where the answers of its runs lie."""
+    return _kept(request, "run_shelf", Shelf)
 
 
-def _file(desk: Desk, id: str, name: str) -> bytes:
-    try:
-        return (_found(desk, id).path / name).read_bytes()
-    except FileNotFoundError as exc:
-        raise RunNotFoundError(
-            f"run {id!r} has no {name}: it was not finished",
-            hint="Start the same run again: it goes on where it stopped.",
-        ) from exc
+def _book(request: Request) -> Book:
+    """Of this application: how many answers its runs want."""
+    return _kept(request, "run_book", Book)
 
 
-def _info(run: RunFolder) -> dict[str, Any]:
-    header = run.header
-    return {
-        "id": run.path.name,
-        "state": header.state,
-        "created": header.created,
-        "skills": list(header.plan.get("skills", ())),
-        "arms": list(header.plan.get("arms", ())),
-        "engine": str(header.fingerprint.get("engine", "")),
-        "model": str(header.fingerprint.get("model", "")),
-    }
-
-
-def _detail(run: RunFolder) -> RunDetail:
-    header = run.header
-    return RunDetail(
-        **_info(run),
-        command=header.command,
-        plan=header.plan,
-        fingerprint=header.fingerprint,
-    )
+def _kept(request: Request, name: str, make: type[T]) -> T:
+    """What this application keeps between requests, made when it is first wanted."""
+    state = request.app.state
+    if not hasattr(state, name):
+        setattr(state, name, make())
+    found = getattr(state, name)
+    assert isinstance(found, make)
+    return found

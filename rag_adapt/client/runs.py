@@ -12,7 +12,15 @@ from rag_adapt.client.errors import parsed
 from rag_adapt.client.pages import entries
 from rag_adapt.schemas.jobs import JobInfo
 from rag_adapt.schemas.records import AnswerRow, Comparison, Report
-from rag_adapt.schemas.runs import RunAnswers, RunDetail, RunInfo, RunList, RunPlan, RunRequest
+from rag_adapt.schemas.runs import (
+    RunAnswers,
+    RunDetail,
+    RunInfo,
+    RunList,
+    RunPlan,
+    RunProgress,
+    RunRequest,
+)
 
 
 class Runs:
@@ -56,6 +64,15 @@ class Runs:
         query = {"limit": limit, "cursor": cursor}
         return self._connection.fetch(RunList, Request(path="/v1/runs", query=query))
 
+    def of_job(self, job: str) -> RunInfo | None:
+        """The run that a job made, makes, or began before it was stopped; None where it has none.
+
+        Raises:
+            ApiError: `job-not-found`.
+        """
+        found = self._connection.fetch(RunList, Request(path="/v1/runs", query={"job": job}))
+        return found.data[0] if found.data else None
+
     def all(self) -> Iterator[RunInfo]:
         """All of them, newest first, fetched page by page.
 
@@ -71,6 +88,32 @@ class Runs:
             ApiError: `run-not-found`.
         """
         return self._connection.fetch(RunDetail, Request(path=path("runs", id)))
+
+    def progress(self, id: str) -> RunProgress:
+        """How many questions of each arm were answered; no score before the end.
+
+        Raises:
+            ApiError: `run-not-found`.
+        """
+        return self._connection.fetch(RunProgress, Request(path=path("runs", id, "progress")))
+
+    def resume(self, id: str, *, key: str | None = None) -> JobInfo:
+        """Go on with a run that was stopped; the job that is at work on it, where there is one.
+
+        Args:
+            id: Of the run.
+            key: One key makes one job, however often it is sent; a new one by default.
+
+        Raises:
+            ApiError: `run-state` where it is finished or would be another run by now.
+        """
+        request = Request(
+            method="POST",
+            path=path("runs", id, "resume"),
+            patience="work",
+            key=key or fresh_key(),
+        )
+        return self._connection.fetch(JobInfo, request)
 
     def report(self, id: str) -> Report:
         """Every figure of a finished run.
@@ -104,6 +147,7 @@ class Runs:
         *,
         skill: str | None = None,
         arm: str | None = None,
+        alone: bool = False,
         traces: bool = False,
         limit: int | None = None,
         cursor: str | None = None,
@@ -113,15 +157,31 @@ class Runs:
         Raises:
             ApiError: `run-not-found`, or no page named this cursor.
         """
-        query = {"skill": skill, "arm": arm, "traces": traces, "limit": limit, "cursor": cursor}
+        query = {
+            **{"skill": skill, "arm": arm, "alone": alone or None, "traces": traces},
+            **{"limit": limit, "cursor": cursor},
+        }
         return self._connection.fetch(
             RunAnswers, Request(path=path("runs", id, "answers"), query=query)
         )
 
     def answers(
-        self, id: str, *, skill: str | None = None, arm: str | None = None, traces: bool = False
+        self,
+        id: str,
+        *,
+        skill: str | None = None,
+        arm: str | None = None,
+        alone: bool = False,
+        traces: bool = False,
     ) -> Iterator[AnswerRow]:
         """All answers of a run, fetched page by page; those of a running one as far as it is.
+
+        Args:
+            id: Of the run.
+            skill: Only this one's.
+            arm: Only this one's.
+            alone: Only those whose times are latencies: computed alone, not from the cache.
+            traces: Whether they carry what was sent to the model.
 
         Raises:
             ApiError: a page did not come.
@@ -129,7 +189,7 @@ class Runs:
         limit = 50 if traces else 500
         return entries(
             lambda cursor: self.answers_page(
-                id, skill=skill, arm=arm, traces=traces, limit=limit, cursor=cursor
+                id, skill=skill, arm=arm, alone=alone, traces=traces, limit=limit, cursor=cursor
             )
         )
 

@@ -119,6 +119,8 @@ class RunDetail(RunInfo):
 
     command: str
     """What makes it again."""
+    report: str | None
+    """Hash of the report's content; null before the run's end."""
     plan: dict[str, Any]
     """Everything that determines its answers."""
     fingerprint: dict[str, Any]
@@ -131,6 +133,32 @@ class RunList(Wire):
     data: list[RunInfo]
     next: str | None
     """`cursor` of the next page; null on the last one."""
+
+
+class ArmProgress(Wire):
+    """How far one arm of a run is. There is no score before the end: a look at a part of the items
+    would be taken for a result."""
+
+    skill: str
+    arm: str
+    answered: int
+    failed: int
+    """Questions without an answer; they are not asked again."""
+    total: int | None
+    """Questions in all; fewer are asked of an arm that cannot be measured. Null where the skill has
+    changed since."""
+
+
+class RunProgress(Wire):
+    """`GET /v1/runs/{id}/progress`: counts and no figures."""
+
+    id: str
+    state: Literal["running", "complete"]
+    job: str | None
+    """What works on it or waits to; null where nothing does, also where a command line does."""
+    last: float | None
+    """When the last answer was kept, in seconds since 1970; null before the first."""
+    arms: list[ArmProgress]
 
 
 class RunAnswers(Wire):
