@@ -19,7 +19,7 @@ def figure(chart: Chart, *, key: str) -> None:
     """
     st.markdown(f"**{label(chart.title, most=200)}**")
     st.caption(label(chart.sentence, most=300))
-    st.altair_chart(chart.drawing, width="stretch", key=f"{key}-chart", alt=chart.title)
+    st.vega_lite_chart(spec=chart.drawing, width="stretch", key=f"{key}-chart", alt=chart.title)
     with st.expander("Its data", key=f"{key}-data"):
         st.dataframe(list(chart.rows), hide_index=True, alt=chart.title)
         st.download_button(

@@ -4,7 +4,7 @@ It does not know what any job does. The job lives on the service: leaving the pa
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import streamlit as st
@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from rag_adapt.client import ApiError, Client
 from rag_adapt.schemas.jobs import JobInfo
-from ui.faults import show
+from ui.faults import show, shown
 from ui.wording import duration, moment
 
 EVERY: Final = 2.0
@@ -22,10 +22,18 @@ LEFT: Final = 5
 """Unfinished jobs that a page lists."""
 
 
-def watch(client: Client, id: str) -> JobInfo | None:
+Beside = Callable[[Client, JobInfo], None]
+
+
+def watch(client: Client, id: str, *, beside: Beside | None = None) -> JobInfo | None:
     """Show a job, again and again until it has ended; None where it cannot be read.
 
     Once it has ended the whole page is drawn again, so that it can go on with what was made.
+
+    Args:
+        client: Of the service.
+        id: Of the job.
+        beside: Draws what else there is to see of it, as often as it is looked at.
     """
     try:
         job = client.jobs.show(id)
@@ -35,7 +43,7 @@ def watch(client: Client, id: str) -> JobInfo | None:
     if job.state in OVER:
         _ended(job)
     else:
-        _moving(client, id)
+        _moving(client, id, beside)
     return job
 
 
@@ -112,7 +120,7 @@ def list_unfinished(client: Client, commands: Collection[str]) -> None:
 
 
 @st.fragment(run_every=EVERY)
-def _moving(client: Client, id: str) -> None:
+def _moving(client: Client, id: str, beside: Beside | None) -> None:
     """The part of the page that draws itself anew."""
     try:
         job = client.jobs.show(id)
@@ -125,6 +133,9 @@ def _moving(client: Client, id: str) -> None:
     asked = st.button("Cancel", disabled=job.cancelling, help="What is finished is kept.")
     if asked:
         _cancel(client, id)
+    if beside is not None:
+        with shown():
+            beside(client, job)
 
 
 def _progress(job: JobInfo) -> None:
@@ -162,6 +173,6 @@ def _ended(job: JobInfo) -> None:
     elif job.state == "cancelled":
         st.warning("It was cancelled. What was finished is kept.")
     else:
-        st.warning("It was interrupted. Start the same again: what was finished is kept.")
+        st.warning("It was interrupted: its process is gone. What was finished is kept.")
     if job.error:
         st.text(job.error)

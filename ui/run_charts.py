@@ -1,25 +1,36 @@
 """The charts of a run's report, each with its title, its sentence and its data.
 
-They do not know the page. The theme is the page's own, so colours of marks suit light and dark.
+They do not know the page, nor how anything is measured.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from rag_adapt.schemas.records import Report
+from rag_adapt.schemas.records import AnswerRow, Comparison, Report
+from ui.run_marks import (
+    BLUE,
+    GREY,
+    Axis,
+    Spec,
+    colours,
+    curves,
+    dots,
+    intervals,
+    is_wide,
+    places,
+    steps,
+)
 from ui.wording import Row
 
-ROUTE: Final = "#2f80ed"
-CONTROL: Final = "#8a8f98"
 VERDICTS: Final = {
     "better": "#1f9d55",
     "non-inferior": "#0e9aa7",
     "worse": "#d64545",
-    "undecided": "#8a8f98",
+    "undecided": GREY,
 }
-ROW_HEIGHT: Final = 34
-"""Pixels per arm or contrast."""
+KINDS: Final = {"route": BLUE, "control": GREY}
+SCORE: Final = Axis(field="score", title="score (%)", domain=(0, 100))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +38,15 @@ class Chart:
     """One chart and what stands around it."""
 
     title: str
+    """What it shows, with its unit."""
     sentence: str
     """How to read it."""
-    drawing: Any
-    """An Altair chart."""
+    drawing: Spec
+    """A Vega-Lite specification with its data."""
     rows: Sequence[Row]
     """Its data, in the units that it shows."""
     file: str
     """Name of the data's download."""
-
-
-def charts(report: Report, skill: str) -> list[Chart]:
-    """Those charts that this run has figures for."""
-    makers: Sequence[Callable[[Report, str], Chart | None]] = (
-        scores,
-        differences,
-        costs,
-        latencies,
-        retrieval,
-        learning,
-    )
-    return [chart for make in makers if (chart := make(report, skill)) is not None]
 
 
 def scores(report: Report, skill: str) -> Chart | None:
@@ -69,7 +68,7 @@ def scores(report: Report, skill: str) -> Chart | None:
     return Chart(
         title="Score of every arm (%), with 95 % interval",
         sentence="Controls are grey: an arm that does not beat them has learnt nothing of use.",
-        drawing=_intervals(rows, "arm", "score", _x("score (%)", domain=[0, 100]), _kinds()),
+        drawing=intervals(rows, name="arm", value="score", x=SCORE, colour=colours("kind", KINDS)),
         rows=rows,
         file=f"{skill}-scores.csv",
     )
@@ -77,8 +76,6 @@ def scores(report: Report, skill: str) -> Chart | None:
 
 def differences(report: Report, skill: str) -> Chart | None:
     """Paired differences with intervals, around zero."""
-    import altair as alt
-
     rows = [
         {
             "contrast": f"{pair.b} over {pair.a}",
@@ -93,15 +90,10 @@ def differences(report: Report, skill: str) -> Chart | None:
     ]
     if not rows:
         return None
-    colour = alt.Color(
-        "verdict:N", scale=alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
-    )
-    x = _x("difference of scores (points)")
-    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=CONTROL).encode(x="zero:Q")
     return Chart(
         title="Paired differences (points), with 95 % interval",
         sentence="Right of zero the first arm of the contrast is better, on the same items.",
-        drawing=zero + _intervals(rows, "contrast", "difference", x, colour),
+        drawing=_around_zero(rows, "contrast", colours("verdict", VERDICTS)),
         rows=rows,
         file=f"{skill}-differences.csv",
     )
@@ -109,8 +101,6 @@ def differences(report: Report, skill: str) -> Chart | None:
 
 def costs(report: Report, skill: str) -> Chart | None:
     """Score against what an answer costs; the routes that no other beats in both are joined."""
-    import altair as alt
-
     rows = [
         {
             "arm": arm.arm,
@@ -127,43 +117,49 @@ def costs(report: Report, skill: str) -> Chart | None:
     front = _front(rows)
     rows = [row | {"front": row["arm"] in front} for row in rows]
     unit = ", ".join(sorted({str(row["unit"]) for row in rows}))
-    y = alt.Y("score:Q", title="score (%)", scale=alt.Scale(domain=[0, 100]))
-    base = alt.Chart(alt.Data(values=rows)).encode(x=_x(f"cost ({unit})", "cost"), y=y)
-    line = base.transform_filter("datum.front").mark_line(
-        interpolate="step-after", strokeDash=[4, 4], color=CONTROL
-    )
-    point = base.mark_point(size=90, filled=True, opacity=1).encode(
-        color=_kinds(), tooltip=["arm:N", "cost:Q", "score:Q", "unit:N"]
-    )
-    name = base.mark_text(align="left", dx=8, dy=-8, color=CONTROL).encode(text="arm:N")
+    wide = is_wide([row["cost"] for row in rows])
+    x = Axis(field="cost", title=f"cost ({unit})", zero=True, log=wide)
     return Chart(
         title="Score (%) against the cost of an answer",
-        sentence="The dashed line joins the routes that no other route beats in both.",
-        drawing=(line + point + name).properties(height=320),
+        sentence="The dashed line joins the routes that no other route beats in both."
+        + (" The scale of costs is logarithmic." if wide else ""),
+        drawing=places(rows, name="arm", x=x, y=SCORE, colour=colours("kind", KINDS)),
         rows=rows,
         file=f"{skill}-costs.csv",
     )
 
 
-def latencies(report: Report, skill: str) -> Chart | None:
-    """Median and 95th percentile of answers computed alone."""
+def latencies(answers: Sequence[AnswerRow], skill: str) -> Chart | None:
+    """How many of an arm's answers were ready after so many seconds.
+
+    Args:
+        answers: Those that were computed alone and not read from the cache.
+        skill: Whose answers they are.
+    """
+    times: dict[str, list[float]] = {}
+    for row in answers:
+        if row.total is not None:
+            times.setdefault(row.arm, []).append(row.total)
     rows = [
-        {"arm": arm.arm, "figure": figure, "seconds": value, "answers": arm.latency_n}
-        for arm in report.arms
-        if arm.skill == skill
-        for figure, value in (
-            ("first token, median", arm.first_token_p50),
-            ("whole answer, median", arm.latency_p50),
-            ("whole answer, 95 %", arm.latency_p95),
-        )
-        if value is not None
+        {"arm": arm, "seconds": round(value, 4), "share": 100 * place / len(found)}
+        for arm, found in times.items()
+        for place, value in enumerate(sorted(found), start=1)
     ]
     if not rows:
         return None
+    fewest, most = min(map(len, times.values())), max(map(len, times.values()))
+    each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    wide = is_wide([row["seconds"] for row in rows])
     return Chart(
-        title="Time of an answer (seconds)",
-        sentence="Of answers that were computed alone, and none of them from the cache.",
-        drawing=_dots(rows, "arm", "seconds", "seconds"),
+        title="Answers (%) that were whole after so many seconds",
+        sentence=f"{each} answers of each arm, computed alone and none of them from the cache; "
+        "further left is faster." + (" The scale of seconds is logarithmic." if wide else ""),
+        drawing=steps(
+            rows,
+            x=Axis(field="seconds", title="seconds to the whole answer", zero=True, log=wide),
+            y=Axis(field="share", title="answers (%)", domain=(0, 100)),
+            colour=colours("arm"),
+        ),
         rows=rows,
         file=f"{skill}-latency.csv",
     )
@@ -187,24 +183,60 @@ def retrieval(report: Report, skill: str) -> Chart | None:
     ]
     if not rows:
         return None
+    kinds = colours("kind", {"found": BLUE, "missed": GREY})
     return Chart(
         title="Score (%) where the evidence was retrieved and where it was missed",
         sentence="Evidence is the passage that an item names; others are not counted here.",
-        drawing=_intervals(
-            rows, "arm", "score", _x("score (%)", domain=[0, 100]), _kinds("found", "missed")
-        ),
+        drawing=intervals(rows, name="arm", value="score", x=SCORE, colour=kinds),
         rows=rows,
         file=f"{skill}-retrieval.csv",
     )
 
 
+def doses(report: Report, skill: str) -> Chart | None:
+    """Score by how many examples a route was given, a line for each way of giving them."""
+    rows = [
+        {
+            "channel": one.channel,
+            "examples": one.examples,
+            "score": _hundred(one.score),
+            "low": _hundred(one.ci_low),
+            "high": _hundred(one.ci_high),
+            "items": one.n,
+        }
+        for one in report.doses
+        if one.skill == skill and one.measured and one.score is not None
+    ]
+    if not rows:
+        return None
+    sizes = [row["examples"] for row in rows]
+    wide = min(sizes) > 0 and max(sizes) > min(sizes)
+    return Chart(
+        title="Score (%) by the number of examples, with 95 % interval",
+        sentence="Smaller doses are parts of larger ones, and every dose answered the same items. "
+        "Nothing is tested here." + (" The scale of examples is logarithmic." if wide else ""),
+        drawing=curves(
+            rows,
+            x=Axis(field="examples", title="training examples", log=wide, whole=True),
+            y=SCORE,
+            colour=colours("channel"),
+        ),
+        rows=rows,
+        file=f"{skill}-doses.csv",
+    )
+
+
 def learning(report: Report, skill: str) -> Chart | None:
     """Held-out code length before and after training, per adapter."""
-    rows = [
-        {"adapter": adapter.version, "figure": figure, "bits": value, "examples": adapter.examples}
+    found = {
+        adapter.version: adapter
         for arm in report.arms
         if arm.skill == skill
         for adapter in arm.adapters
+    }
+    rows = [
+        {"adapter": version, "figure": figure, "bits": value, "examples": adapter.examples}
+        for version, adapter in found.items()
         for figure, value in (
             ("before training", adapter.dev_bits_before),
             ("after", adapter.dev_bits_after),
@@ -213,12 +245,38 @@ def learning(report: Report, skill: str) -> Chart | None:
     ]
     if not rows:
         return None
+    x = Axis(field="bits", title="bits per answer token", zero=True)
     return Chart(
         title="What training taught (bits per answer token, held out)",
         sentence="Fewer bits: the adapter expects the right answers more.",
-        drawing=_dots(rows, "adapter", "bits", "bits per answer token"),
+        drawing=dots(rows, name="adapter", x=x, kind="figure"),
         rows=rows,
         file=f"{skill}-learning.csv",
+    )
+
+
+def changes(compared: Comparison, skill: str) -> Chart | None:
+    """How every arm's score changed from one run to the other."""
+    rows = [
+        {
+            "arm": arm.arm,
+            "kind": "both runs",
+            "difference": _hundred(arm.change.delta),
+            "low": _hundred(arm.change.ci_low),
+            "high": _hundred(arm.change.ci_high),
+            "items": arm.change.n,
+        }
+        for arm in compared.arms
+        if arm.skill == skill and arm.change is not None
+    ]
+    if not rows:
+        return None
+    return Chart(
+        title=f"{skill}: change of score (points), with 95 % interval",
+        sentence="Right of zero the later run is better, on the items that both answered.",
+        drawing=_around_zero(rows, "arm", {"value": BLUE}),
+        rows=rows,
+        file=f"{skill}-changes.csv",
     )
 
 
@@ -229,82 +287,28 @@ def training_loss(steps: Sequence[tuple[int, float]], bits: Sequence[tuple[int, 
         steps: Step and loss in nats per answer token.
         bits: Step and held-out bits per answer token.
     """
-    import altair as alt
-
     rows = [
         {"step": step, "figure": figure, "value": value}
         for figure, curve in (("training loss (nats)", steps), ("held out (bits)", bits))
         for step, value in curve
     ]
-    drawing = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(tickMinStep=1, format="d")),
-            y=alt.Y("value:Q", title="per answer token"),
-            color=alt.Color("figure:N", title=None),
-            tooltip=["step:Q", "figure:N", "value:Q"],
-        )
-    )
     return Chart(
         title="Loss and held-out code length by step",
         sentence="Held-out bits that rise again while the loss falls: it learnt by heart.",
-        drawing=drawing,
+        drawing=curves(
+            rows,
+            x=Axis(field="step", title="step", whole=True),
+            y=Axis(field="value", title="per answer token"),
+            colour=colours("figure"),
+        ),
         rows=rows,
         file="training.csv",
     )
 
 
-def _intervals(rows: Sequence[Row], name: str, value: str, x: Any, colour: Any) -> Any:
-    """A point and its interval per row."""
-    import altair as alt
-
-    y = alt.Y(f"{name}:N", title=None, sort=[row[name] for row in rows], axis=_names())
-    base = alt.Chart(alt.Data(values=list(rows))).encode(y=y, color=colour)
-    tips = [f"{key}:{'N' if isinstance(rows[0][key], str) else 'Q'}" for key in rows[0]]
-    bar = base.mark_rule(strokeWidth=2.5).encode(x=x, x2="high:Q")
-    point = base.mark_point(size=85, filled=True, opacity=1).encode(x=f"{value}:Q", tooltip=tips)
-    return (bar + point).properties(height=ROW_HEIGHT * len(rows) + 60)
-
-
-def _dots(rows: Sequence[Row], name: str, value: str, title: str) -> Any:
-    """Several figures per name on one line."""
-    import altair as alt
-
-    order = list(dict.fromkeys(row[name] for row in rows))
-    return (
-        alt.Chart(alt.Data(values=list(rows)))
-        .mark_point(size=85, filled=True, opacity=1)
-        .encode(
-            x=alt.X(f"{value}:Q", title=title, scale=alt.Scale(zero=True)),
-            y=alt.Y(f"{name}:N", title=None, sort=order, axis=_names()),
-            color=alt.Color("figure:N", title=None),
-            shape=alt.Shape("figure:N", title=None),
-            tooltip=[f"{name}:N", "figure:N", f"{value}:Q"],
-        )
-        .properties(height=ROW_HEIGHT * len(order) + 60)
-    )
-
-
-def _x(title: str, field: str = "low", domain: list[float] | None = None) -> Any:
-    import altair as alt
-
-    scale = alt.Scale(domain=domain) if domain else alt.Scale(zero=field == "cost")
-    return alt.X(f"{field}:Q", title=title, scale=scale)
-
-
-def _names() -> Any:
-    """An axis of names, whole ones."""
-    import altair as alt
-
-    return alt.Axis(labelLimit=260, labelOverlap=False)
-
-
-def _kinds(first: str = "route", second: str = "control") -> Any:
-    import altair as alt
-
-    scale = alt.Scale(domain=[first, second], range=[ROUTE, CONTROL])
-    return alt.Color("kind:N", title=None, scale=scale)
+def _around_zero(rows: Sequence[Row], name: str, colour: Spec) -> Spec:
+    x = Axis(field="difference", title="difference of scores (points)")
+    return intervals(rows, name=name, value="difference", x=x, colour=colour, zero=True)
 
 
 def _front(rows: Sequence[Row]) -> set[str]:

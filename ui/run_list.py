@@ -10,8 +10,11 @@ import streamlit as st
 from rag_adapt.client import Client
 from rag_adapt.schemas.records import Comparison
 from rag_adapt.schemas.runs import RunInfo
+from ui.figure import figure
 from ui.job_watch import listed, open_only
-from ui.wording import NOTHING, day, percent, points, points_between
+from ui.run_charts import changes
+from ui.run_kept import compared_of
+from ui.wording import NOTHING, day, percent, points, points_between, table_csv
 
 AT_ONCE: Final = 20
 """Runs on one page."""
@@ -43,7 +46,7 @@ def list_runs(client: Client) -> None:
 
 def _line(run: RunInfo) -> None:
     with listed():
-        state = "" if run.state == "complete" else " · not finished"
+        state = "" if run.state == "complete" else " · stopped or still at work"
         st.text(f"{day(run.created)} · {', '.join(run.skills)}{state}")
         st.text(", ".join(run.arms))
         if st.button("Read", key=f"read-{run.id}"):
@@ -77,7 +80,7 @@ def show_comparison(client: Client, a: str, b: str) -> None:
     Raises:
         ApiError: there is no such run.
     """
-    found = client.runs.compare(a, b)
+    found = compared_of(client, a, b)
     st.text(f"{b} minus {a}, on the items that both answered.")
     if found.comparable:
         st.caption("Nothing is tested here, so there is no verdict.")
@@ -85,7 +88,12 @@ def show_comparison(client: Client, a: str, b: str) -> None:
         st.warning("A difference may have another cause than what was meant to be tried.")
         for reason in found.reasons:
             st.text(reason)
+    for skill in dict.fromkeys(arm.skill for arm in found.arms):
+        if (chart := changes(found, skill)) is not None:
+            figure(chart, key=f"changes-{skill}")
+    st.subheader("Scores of both runs")
     st.dataframe(_arms(found), hide_index=True, alt="Scores of both runs")
+    _turned(found)
     if found.different:
         st.subheader("What else differs")
         st.dataframe(
@@ -93,6 +101,31 @@ def show_comparison(client: Client, a: str, b: str) -> None:
             hide_index=True,
             alt="What else differs",
         )
+
+
+@st.fragment
+def _turned(found: Comparison) -> None:
+    """The items that one arm fixed and broke from the one run to the other."""
+    arms = [arm for arm in found.arms if arm.change and (arm.change.fixed or arm.change.broken)]
+    if not arms:
+        return
+    st.subheader("Items that turned")
+    names = [f"{arm.skill}: {arm.arm}" for arm in arms]
+    chosen = st.selectbox("Arm", names, index=None, key=f"turned-{found.a}-{found.b}")
+    if chosen is None:
+        st.caption("Choose an arm to see which items it fixed and broke.")
+        return
+    change = arms[names.index(chosen)].change
+    assert change is not None  # such arms were left out above
+    rows = [
+        {"item": item, "turned": turn}
+        for turn, items in (("fixed", change.fixed), ("broken", change.broken))
+        for item in items
+    ]
+    st.dataframe(rows, hide_index=True, alt="Items that turned")
+    st.download_button(
+        "Download as CSV", table_csv(rows), file_name="turned.csv", on_click="ignore"
+    )
 
 
 def _arms(found: Comparison) -> list[dict[str, str | int]]:

@@ -35,6 +35,8 @@ KINDS: Final = {
     "nearest-label": "control: the answer of the nearest example",
 }
 """Arms in words."""
+DOSES: Final = (1, 10, 50, 200, 1000)
+"""Sizes of a dose curve that are offered."""
 
 
 def order_form(skills: Sequence[SkillInfo], draft: RunRequest | None = None) -> None:
@@ -104,6 +106,13 @@ def _budget(draft: RunRequest) -> dict[str, Any]:
             "Repeats", min_value=1, max_value=100, value=draft.repeats
         )
         more["seed"] = middle.number_input("Seed", min_value=0, value=draft.seed)
+        more["doses"] = st.multiselect(
+            "Dose curve",
+            sorted({*DOSES, *draft.doses}),
+            default=draft.doses,
+            placeholder="none",
+            help="So many examples as shots, as nearest shots and as adapter: how each learns.",
+        )
         more["guard"] = right.toggle("Measure what adapters damage", value=draft.guard)
     return more
 

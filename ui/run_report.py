@@ -4,7 +4,8 @@ It does not know how any figure is obtained.
 """
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import streamlit as st
 
@@ -12,21 +13,11 @@ from rag_adapt.client import ApiError, Client
 from rag_adapt.schemas.records import Report
 from rag_adapt.schemas.runs import RunDetail
 from ui.faults import shown
-from ui.figure import figure
 from ui.plain import label
-from ui.run_charts import charts
-from ui.run_turns import show_confusions, show_turns
-from ui.wording import (
-    NOTHING,
-    Row,
-    between,
-    day,
-    duration,
-    percent,
-    plural,
-    points,
-    points_between,
-)
+from ui.run_kept import report_of
+from ui.run_progress import show_unfinished
+from ui.run_sections import Shown, sections_of
+from ui.wording import NOTHING, day
 
 BASES: Final = {
     "decided": "Decided by the test.",
@@ -37,7 +28,7 @@ BASES: Final = {
 
 
 def show_run(client: Client, id: str) -> None:
-    """The whole report, or why there is none yet.
+    """The whole report, or how far the run is that has none yet.
 
     Raises:
         ApiError: `run-not-found`.
@@ -45,30 +36,27 @@ def show_run(client: Client, id: str) -> None:
     run = client.runs.show(id)
     st.text(f"{', '.join(run.skills)} · {run.model} on {run.engine} · {day(run.created)} UTC")
     if run.state != "complete":
-        st.info(
-            "This run is not finished: there is no verdict before its end. Where it was "
-            "interrupted, plan and start the same again: what was answered is kept."
-        )
+        show_unfinished(client, id)
         return
-    report = _report(client, id)
+    report = _report(client, run)
     if report is None:
         return
     for skill in dict.fromkeys(arm.skill for arm in report.arms):
         _recommendation(report, skill)
     _downloads(client, id)
-    _skills(client, id, report)
+    _skills(client, run, report)
     _provenance(run)
 
 
-def _report(client: Client, id: str) -> Report | None:
+def _report(client: Client, run: RunDetail) -> Report | None:
     """The figures; those that another version wrote can only be taken along."""
     try:
-        return client.runs.report(id)
+        return report_of(client, run)
     except ApiError as error:
         if error.code != "unreadable-answer":
             raise
     st.warning("Another version of rag-adapt wrote this report: it can be downloaded, not drawn.")
-    _downloads(client, id)
+    _downloads(client, run.id)
     return None
 
 
@@ -81,14 +69,19 @@ def _recommendation(report: Report, skill: str) -> None:
             st.caption(label(skill))
             st.subheader(label(one.sentence, most=600), anchor=False)
             st.text(BASES[one.basis])
-            route, regret, more = st.columns(3)
-            route.metric("Route", label(one.route or "none"))
-            regret.metric(
-                "Expected regret",
-                NOTHING if one.regret is None else f"{100 * one.regret:.1f} points",
-                help="How far choosing it now is expected to fall short of the best route.",
-            )
-            more.metric("Items that would decide it", _to_decide(one.basis, one.n_to_decide))
+            with st.container(horizontal=True):
+                st.metric("Route", label(one.route or "none"), width="content")
+                st.metric(
+                    "Expected regret",
+                    NOTHING if one.regret is None else f"{100 * one.regret:.1f} points",
+                    width="content",
+                    help="How far choosing it now is expected to fall short of the best route.",
+                )
+                st.metric(
+                    "Items that would decide it",
+                    _to_decide(one.basis, one.n_to_decide),
+                    width="content",
+                )
 
 
 def _to_decide(basis: str, count: int | None) -> str:
@@ -97,6 +90,7 @@ def _to_decide(basis: str, count: int | None) -> str:
     return "decided" if basis == "decided" else NOTHING
 
 
+@st.fragment
 def _downloads(client: Client, id: str) -> None:
     """Fetched when they are wanted: the page is more than a megabyte."""
     if not st.toggle("Downloads", key=f"downloads-{id}"):
@@ -119,105 +113,26 @@ def _downloads(client: Client, id: str) -> None:
         )
 
 
-def _skills(client: Client, id: str, report: Report) -> None:
-    """One skill at a time."""
+@st.fragment
+def _skills(client: Client, run: RunDetail, report: Report) -> None:
+    """One skill and one part of its figures at a time; drawn by itself at every choice."""
     names = list(dict.fromkeys(arm.skill for arm in report.arms))
     if not names:
         return
-    skill = names[0] if len(names) == 1 else st.selectbox("Skill", names, key=f"skill-{id}")
+    skill = names[0] if len(names) == 1 else st.selectbox("Skill", names, key=f"skill-{run.id}")
     if skill is None:
         return
-    st.header("Figures", anchor=False)
-    for place, chart in enumerate(charts(report, skill)):
-        figure(chart, key=f"{id}-{place}")
-    _arms(report, skill)
-    _pairs(report, skill)
-    _answers(client, id, report, skill)
-    _beside(report, skill)
-
-
-@st.fragment
-def _answers(client: Client, id: str, report: Report, skill: str) -> None:
-    """What answers show; drawn by itself, so that a choice here draws no chart again."""
-    st.header("Fixed and broken items", anchor=False)
-    with shown():
-        show_turns(client, id, report, skill)
-    if report.run.get("scorers", {}).get(skill) == "label":
-        st.header("Mixed-up labels", anchor=False)
-        with shown():
-            show_confusions(client, id, report, skill)
-
-
-def _arms(report: Report, skill: str) -> None:
-    """Every arm in numbers; controls apart, and what was not measured with its reason."""
-    arms = [arm for arm in report.arms if arm.skill == skill]
-    for title, control in (("Routes", False), ("Control arms", True)):
-        rows = [_arm(arm) for arm in arms if arm.measured and arm.control == control]
-        if rows:
-            st.header(title, anchor=False)
-            st.dataframe(rows, hide_index=True, alt=title)
-    if left_out := [arm for arm in arms if not arm.measured]:
-        st.header("Not measured", anchor=False)
-        for arm in left_out:
-            st.text(f"{arm.arm}: {arm.reason or 'no reason was kept'}")
-
-
-def _arm(arm: Any) -> Row:
-    """One row of an arm's figures."""
-    over = arm.difference
-    return {
-        "arm": arm.arm,
-        "score": percent(arm.score),
-        "95 % interval": between(arm.ci_low, arm.ci_high),
-        "items": arm.n,
-        "failures": arm.failures,
-        "over the best control": NOTHING if over is None else f"{points(over.value)} points",
-        "cost": NOTHING if arm.cost is None else f"{arm.cost.value:.3g} {arm.cost.unit}",
-        "median answer": duration(arm.latency_p50),
-    }
-
-
-def _pairs(report: Report, skill: str) -> None:
-    rows = [
-        {
-            "contrast": f"{pair.b} over {pair.a}",
-            "verdict": pair.verdict,
-            "difference (points)": points(pair.delta),
-            "95 % interval": points_between(pair.ci_low, pair.ci_high),
-            "fixed": pair.fixed,
-            "broken": pair.broken,
-            "items": pair.n,
-            "p (Holm)": "< 0.001" if pair.p_holm < 0.001 else f"{pair.p_holm:.3f}",
-            "detectable (points)": f"{100 * pair.mde:.0f}",
-        }
-        for pair in report.pairs
-        if pair.skill == skill
-    ]
-    if rows:
-        st.header("Paired differences", anchor=False)
-        st.dataframe(rows, hide_index=True, alt="Paired differences")
-
-
-def _beside(report: Report, skill: str) -> None:
-    """What else the run found out, as sentences."""
-    said = [one.sentence for one in report.readouts if one.skill == skill]
-    said += [one.sentence for one in report.interactions if one.skill == skill]
-    leaks = [one for one in report.leaks if one.skill == skill]
-    said += [
-        f"{plural(len(one.found), 'leak')} among {plural(one.checked, 'test item')}."
-        for one in leaks
-    ]
-    if said:
-        st.header("What else was found", anchor=False)
-    for sentence in said:
-        st.text(sentence)
-    for one in leaks:
-        rows = [
-            {"item": leak.item, "met in": leak.where, "similarity": round(leak.similarity, 3)}
-            for leak in one.found
-        ]
-        if rows:
-            st.dataframe(rows, hide_index=True, alt="Test items that were met elsewhere")
+    what = Shown(client=client, run=run.id, report=report, skill=skill)
+    parts: dict[str, Callable[[Shown], None]] = sections_of(what)
+    chosen = st.segmented_control(
+        "Part of the report",
+        list(parts),
+        default=next(iter(parts)),
+        required=True,
+        key=f"part-{run.id}-{skill}",
+        label_visibility="collapsed",
+    )
+    parts[chosen or next(iter(parts))](what)
 
 
 def _provenance(run: RunDetail) -> None:

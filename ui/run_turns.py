@@ -9,9 +9,13 @@ from typing import Final
 import streamlit as st
 
 from rag_adapt.client import Client
-from rag_adapt.schemas.records import AnswerRow, Report
+from rag_adapt.schemas.records import Report
+from ui.figure import figure
+from ui.run_charts import Chart
 from ui.run_items import Turned, confused, turned
-from ui.wording import NOTHING, plural, points, table_csv
+from ui.run_kept import answers_of
+from ui.run_marks import cells
+from ui.wording import NOTHING, plural, points
 
 AT_ONCE: Final = 10
 """Items on one page."""
@@ -19,7 +23,6 @@ MOST: Final = 4000
 """Characters of one text that are shown."""
 MAX_LABELS: Final = 40
 """Labels of a matrix that is drawn; above it the table must do."""
-_KEPT: Final = "run-answers"
 
 
 def show_turns(client: Client, run: str, report: Report, skill: str) -> None:
@@ -38,7 +41,7 @@ def show_turns(client: Client, run: str, report: Report, skill: str) -> None:
         st.caption("Choose a contrast to see the items that turned, with both answers.")
         return
     pair = pairs[names.index(chosen)]
-    rows = {arm: _answers(client, run, skill, arm) for arm in (pair.a, pair.b)}
+    rows = {arm: answers_of(client, run, skill, arm) for arm in (pair.a, pair.b)}
     _side_by_side(turned(rows[pair.a], rows[pair.b]), pair.a, pair.b, key=f"{run}-{skill}-{chosen}")
 
 
@@ -53,40 +56,26 @@ def show_confusions(client: Client, run: str, report: Report, skill: str) -> Non
     if arm is None:
         st.caption("Choose an arm to see which labels it answered for which.")
         return
-    rows = confused(_answers(client, run, skill, arm))
+    rows = confused(answers_of(client, run, skill, arm))
     labels = list(dict.fromkeys(str(row[name]) for name in ("target", "answered") for row in rows))
-    if len(labels) <= MAX_LABELS:
-        _matrix(rows, labels)
-    st.dataframe(rows, hide_index=True, alt="Answers by target and answered label")
-    st.download_button(
-        "Download as CSV", table_csv(rows), file_name=f"{skill}-{arm}-labels.csv", on_click="ignore"
+    if not rows:
+        st.caption("No answer of this arm was scored by its label.")
+    elif len(labels) <= MAX_LABELS:
+        figure(_matrix(rows, labels, f"{skill}-{arm}-labels.csv"), key=f"labels-{run}-{skill}")
+    else:
+        st.caption(f"{len(labels)} labels are too many for a drawing.")
+        st.dataframe(rows, hide_index=True, alt="Answers by target and answered label")
+
+
+def _matrix(rows: Sequence[dict[str, str | int]], labels: list[str], file: str) -> Chart:
+    """Labels are foreign text; in a chart they are text too."""
+    return Chart(
+        title="Answers by target (down) and answered label (across)",
+        sentence="On the diagonal the answer was right; a stronger colour is more answers.",
+        drawing=cells(rows, x="answered", y="target", value="answers", order=labels),
+        rows=rows,
+        file=file,
     )
-
-
-def _matrix(rows: Sequence[dict[str, str | int]], labels: list[str]) -> None:
-    import altair as alt
-
-    st.caption("Targets down, answered labels across; a stronger colour is more answers.")
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("answered:N", title="answered", sort=labels),
-        y=alt.Y("target:N", title="target", sort=labels),
-    )
-    cells = base.mark_rect().encode(
-        color=alt.Color("answers:Q", title="answers"),
-        tooltip=["target:N", "answered:N", "answers:Q"],
-    )
-    st.altair_chart(cells, width="stretch", alt="Answers by target and answered label")
-
-
-def _answers(client: Client, run: str, skill: str, arm: str) -> list[AnswerRow]:
-    """A finished run's answers never change: those of the last two arms are kept."""
-    kept: dict[tuple[str, str, str], list[AnswerRow]] = st.session_state.setdefault(_KEPT, {})
-    key = (run, skill, arm)
-    if key not in kept:
-        kept[key] = list(client.runs.answers(run, skill=skill, arm=arm))
-        for old in list(kept)[:-2]:
-            del kept[old]
-    return kept[key]
 
 
 def _side_by_side(items: Sequence[Turned], a: str, b: str, *, key: str) -> None:

@@ -8,13 +8,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from rag_adapt.bench.arms import ARMS
+from rag_adapt.bench.dose_figures import Crossover, DoseReport
 from rag_adapt.bench.store import Header
+from rag_adapt.client import Client
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.jobs.job import output_path
 from tests.api.parts import app_of, listening
 from tests.api.working import idle_desk
 from tests.bench.page_samples import report
-from tests.serving.parts import HOME, imported, service
+from tests.serving.parts import HOME, benched, imported, service
 from tests.ui.parts import button, page, ran, read, until, words
 from ui.connection import ADDRESS
 from ui.run_list import AT_ONCE
@@ -29,10 +31,48 @@ def named(one: Any) -> str:
 RUN: Final = "20261122-063619-9e7c1e"
 
 
+CROSSOVER: Final = Crossover(
+    skill="tickets",
+    a="few-shot",
+    b="lora",
+    low=10,
+    high=50,
+    shown=True,
+    where="between 10 and 50",
+    sentence="lora passes few-shot between 10 and 50 examples.",
+)
+
+
+def doses() -> tuple[DoseReport, ...]:
+    """Two channels at three sizes; one of them was not measured."""
+    return tuple(
+        DoseReport(
+            skill="tickets",
+            channel=channel,
+            examples=examples,
+            arm=f"{channel}@{examples}",
+            measured=(channel, examples) != ("lora", 50),
+            reason="too few" if (channel, examples) == ("lora", 50) else None,
+            n=60,
+            score=score,
+            ci_low=score - 0.1,
+            ci_high=score + 0.1,
+        )
+        for channel, scores in (("few-shot", (0.3, 0.4, 0.5)), ("lora", (0.2, 0.5, 0.8)))
+        for examples, score in zip((1, 10, 50), scores, strict=True)
+    )
+
+
 def kept(id: str = RUN, state: Literal["running", "complete"] = "complete", **differs: Any) -> str:
     """A run whose report has every part that there can be, as a benchmark leaves it."""
     whole, rows = report(["tickets"])
-    whole = whole.model_copy(update={"run": whole.run | differs})
+    whole = whole.model_copy(
+        update={"run": whole.run | differs, "doses": doses(), "crossovers": (CROSSOVER,)}
+    )
+    rows = [
+        one.model_copy(update={"alone": place % 60 < 3, "total": 0.2 + place / 100})
+        for place, one in enumerate(rows)
+    ]
     header = Header(
         id=id,
         state=state,
@@ -120,49 +160,94 @@ def test_a_run_is_started_watched_over_a_reload_and_its_report_read(
             assert "Use rag+lora: it is better" in words(test)
 
 
+def part(test: AppTest, words_: str) -> AppTest:
+    """Choose a part of the report."""
+    test.segmented_control[0].set_value(words_)
+    return ran(test)
+
+
+PARTS: Final = {
+    "Scores": (
+        ("Score of every arm (%)", "Paired differences (points)"),
+        ("Control arms", "not measured: items name no gold passages"),
+    ),
+    "Cost and time": (
+        ("Score (%) against the cost", "that were whole after so many seconds"),
+        ("3 answers of each arm, computed alone", "Time of an answer"),
+    ),
+    "Fixed and broken": ((), ("Choose a contrast",)),
+    "Labels": ((), ("Choose an arm to see",)),
+    "Evidence": (("where the evidence was retrieved",), ("Rescued: wrong without",)),
+    "Learning": (
+        ("Score (%) by the number of examples", "What training taught (bits"),
+        (
+            "lora passes few-shot between 10 and 50 examples.",
+            "lora with 50 examples was not measured: too few",
+            "What training damaged",
+        ),
+    ),
+    "More": (
+        (),
+        ("Retrieval and the adapter add up", "2 leaks among 60 test items", "What each route was"),
+    ),
+}
+"""Titles of charts, and other words, by part of the report."""
+
+
 def test_a_report_begins_with_its_sentence_and_what_that_rests_on(run: str) -> None:
     with page("benchmark", run=run) as test:
-        said = words(test)
         assert read(test.subheader[0].value).startswith("Use rag+lora: it is better")
-        assert "Decided by the test." in said
+        assert "Decided by the test." in words(test)
         assert {read(str(one.value)) for one in test.metric} >= {"rag+lora", "decided"}
-        for title in (
-            "Score of every arm (%)",
-            "Paired differences (points)",
-            "Score (%) against the cost",
-            "Time of an answer (seconds)",
-            "where the evidence was retrieved",
-            "What training taught (bits",
-            "Control arms",
-            "not measured: items name no gold passages",
-            "Retrieval and the adapter add up",
-            "2 leaks among 60 test items",
-        ):
-            assert title in said, title
+        assert list(test.segmented_control[0].options) == list(PARTS)
 
 
-def test_every_chart_gives_its_data(run: str) -> None:
+@pytest.mark.parametrize("words_", PARTS)
+def test_every_part_of_a_report_is_drawn_with_its_data(run: str, words_: str) -> None:
+    charts, said = PARTS[words_]
     with page("benchmark", run=run) as test:
-        drawings = test.get("vega_lite_chart") or test.get("arrow_vega_lite_chart")
-        assert len(drawings) == 6
-        assert [one.label for one in test.expander].count("Its data") == 6
-        assert len(test.get("download_button")) == 6
+        part(test, words_)
+        for title in (*charts, *said):
+            assert title in words(test), title
+        assert len(test.get("vega_lite_chart") or test.get("arrow_vega_lite_chart")) == len(charts)
+        assert [one.label for one in test.expander].count("Its data") == len(charts)
+        assert len(test.get("download_button")) == len(charts)
+
+
+def test_what_was_not_measured_has_no_part(address: str) -> None:
+    bare, _ = report(["past-tense"])
+    bare = bare.model_copy(
+        update={"arms": bare.arms[:1], "pairs": (), "retrieved": (), "leaks": (), "readouts": ()}
+    )
+    bare = bare.model_copy(update={"interactions": (), "recommendations": ()})
+    folder = HOME / "runs" / kept()
+    (folder / "report.json").write_text(bare.model_dump_json())
+    with page("benchmark", run=folder.name) as test:
+        assert list(test.segmented_control[0].options) == [
+            "Scores",
+            "Cost and time",
+            "Fixed and broken",
+            "More",
+        ]
+        assert "This run compared no two arms" in words(part(test, "Fixed and broken"))
 
 
 def test_items_that_turned_are_shown_with_both_answers_as_text(run: str) -> None:
     with page("benchmark", run=run) as test:
+        part(test, "Fixed and broken")
         contrast = next(one for one in test.selectbox if one.label == "Contrast")
         contrast.select(next(one for one in contrast.options if one.startswith("lora over prompt")))
         said = words(ran(test))
         assert "where is my parcel?" in said
         assert "fixed, +100.0 points" in said
         assert "I would be glad to help!" in [one.value for one in test.code]
-        test.segmented_control[0].set_value("broken")
+        test.segmented_control[1].set_value("broken")
         assert "fixed, +" not in words(ran(test))
 
 
 def test_labels_that_were_mixed_up_are_counted(run: str) -> None:
     with page("benchmark", run=run) as test:
+        part(test, "Labels")
         arm = next(one for one in test.selectbox if one.label == "Arm")
         arm.select("lora")
         tables = [one.value for one in ran(test).dataframe]
@@ -184,11 +269,69 @@ def test_a_report_of_another_version_is_not_drawn_but_can_be_taken_along(run: st
         assert [one.label for one in test.toggle] == ["Downloads"]
 
 
-def test_an_unfinished_run_shows_no_figure(address: str) -> None:
-    with page("benchmark", run=kept(state="running")) as test:
-        assert "there is no verdict before its end" in words(test)
-        assert not test.metric
-        assert not test.dataframe
+def stopped() -> str:
+    """A run of a skill of this home that was cancelled after five of twelve answers."""
+    imported()
+    benched()
+    (folder,) = (HOME / "runs").iterdir()
+    header = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(header | {"state": "running"}))
+    rows = (folder / "answers.jsonl").read_text().splitlines(keepends=True)
+    (folder / "answers.jsonl").write_text("".join(rows[:5]))
+    return folder.name
+
+
+def bars(test: AppTest) -> list[str]:
+    """What stands on the bars of progress."""
+    return [read(str(one.proto.text)) for one in test.get("progress")]
+
+
+def test_a_stopped_run_shows_counts_and_no_figure_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, desk = stopped(), idle_desk()
+    desk.runner.start = lambda: None  # type: ignore[method-assign]  # it shall wait
+    with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with page("benchmark", run=run) as test:
+            said = words(test)
+            assert "Counts only" in said
+            assert "so there is no verdict" in said
+            assert "colours: 5 of 12 answers" in said
+            assert sum(int(text.split(": ")[1].split(" of ")[0]) for text in bars(test)) == 5
+            assert not test.metric
+            assert not test.dataframe
+            button(test, "Resume").click()
+            job = ran(test).query_params["job"]
+        assert desk.jobs.get(job).argv[0] == "bench"
+        with page("benchmark", run=run) as test:
+            assert "This run is at work" in words(test)
+            button(test, "Watch").click()
+            assert ran(test).query_params == {"job": job}
+
+
+def test_a_run_at_work_counts_its_arms_and_can_be_resumed_after_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, desk = stopped(), idle_desk()
+    desk.runner.start = lambda: None  # type: ignore[method-assign]  # the test claims it
+    with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
+        monkeypatch.setenv(ADDRESS, url)
+        with Client(url) as client:
+            job = client.runs.resume(run).id
+        desk.jobs.claim()
+        with page("benchmark", job=job) as test:
+            assert "Counts only" in words(test)
+            assert [text.split(":")[0] for text in bars(test)[1:]] == ["prompt", "rag"]
+            assert not test.metric
+            failed = json.loads((HOME / "runs" / run / "answers.jsonl").read_text().splitlines()[0])
+            with (HOME / "runs" / run / "answers.jsonl").open("a") as more:
+                more.write(json.dumps(failed | {"failure": "timeout", "score": None}) + "\n")
+            until(test, lambda t: "6 of 12 answers, 1 failed" in words(t))
+            desk.jobs.finish(job, "cancelled")
+            until(test, lambda t: "It was cancelled" in words(t))
+            button(test, "Resume").click()
+            assert ran(test).query_params["job"] != job
 
 
 def test_past_runs_are_listed_opened_and_compared(run: str) -> None:
@@ -201,7 +344,8 @@ def test_past_runs_are_listed_opened_and_compared(run: str) -> None:
         button(test, "Compare").click()
         said = words(ran(test))
         assert f"{newer} minus {run}" in said
-        assert list(test.dataframe[0].value["arm"]) == [
+        assert "tickets: change of score (points)" in said
+        assert list(test.dataframe[1].value["arm"]) == [
             "prompt",
             "rag",
             "lora",
@@ -267,7 +411,7 @@ def test_runs_that_are_not_comparable_say_why(run: str) -> None:
         said = words(test)
         assert "A difference may have another cause" in said
         assert "model.weights differs" in said
-        assert "model.weights" in list(test.dataframe[1].value["what"])
+        assert "model.weights" in list(test.dataframe[2].value["what"])
 
 
 def test_a_job_that_did_not_end_well_says_why_and_can_be_planned_again(address: str) -> None:

@@ -1,10 +1,8 @@
-"""Figures in words, tables as CSV, charts of a report that measured nothing."""
+"""Figures in words, tables as CSV."""
 
 import pytest
 
-from rag_adapt.schemas.records import Report
 from ui import wording
-from ui.run_charts import charts
 
 
 @pytest.mark.parametrize(
@@ -39,7 +37,3 @@ def test_a_cell_that_a_spreadsheet_would_run_is_defused() -> None:
         "'=cmd(),-1.5,",
         '"x,""y""",,',
     ]
-
-
-def test_a_report_without_figures_draws_no_chart() -> None:
-    assert charts(Report(run={}, arms=()), "colours") == []

@@ -12,6 +12,7 @@ from ui.faults import shown
 from ui.job_watch import OVER, back, go_on, list_unfinished, watch
 from ui.run_list import choose_two, list_runs, show_comparison
 from ui.run_order import order_form, order_of, show_plan
+from ui.run_progress import arms_of_job, resume_of_job
 from ui.run_report import show_run
 
 
@@ -49,17 +50,20 @@ def _overview(client: Client) -> None:
 
 
 def _job(client: Client, id: str) -> None:
-    """A run at work: no figure of it is shown before its end."""
-    job = watch(client, id)
+    """A run at work: its counts, and no figure before its end."""
+    job = watch(client, id, beside=arms_of_job)
     if job is None:
         return
     if job.state not in OVER:
         st.caption("The verdict comes at the end; you may leave this page and come back.")
     elif job.result is not None:
         go_on(job, prefix="/v1/runs/", parameter="run", words="Read the report")
-    elif "order" in st.query_params and st.button("Plan the same again"):
-        del st.query_params["job"]
-        st.rerun()
+    else:
+        with shown():
+            resume_of_job(client, id)
+        if "order" in st.query_params and st.button("Plan the same again"):
+            del st.query_params["job"]
+            st.rerun()
 
 
 st.title("Benchmark")
