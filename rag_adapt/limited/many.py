@@ -16,8 +16,8 @@ from rag_adapt.limited.child import Task, answered, confine
 
 LENGTH: Final = 8
 """Bytes that say how long an answer is, the highest first."""
-LIFETIME: Final = 3600
-"""Seconds of computing after which the process ends, whatever it was given for one call."""
+FILES: Final = 1000
+"""Calls after which the process is replaced, so that what a library leaks stays bounded."""
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     task: Task = getattr(import_module(module), function)
     with os.fdopen(os.dup(1), "wb") as out:
         _silence()
-        confine(bounds, lifetime=LIFETIME)
+        confine(bounds, lifetime=FILES * (bounds.cpu_seconds + 1))
         for line in sys.stdin.buffer:
             allow(bounds)
             answer = json.dumps(answered(task, json.loads(line))).encode()

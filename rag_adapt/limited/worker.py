@@ -9,21 +9,15 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from rag_adapt.core.errors import UserError
 from rag_adapt.limited.bounds import Bounds, ParserError
 from rag_adapt.limited.call import command, environment, late, understood
 from rag_adapt.limited.child import Task
-from rag_adapt.limited.many import LENGTH
-
-FILES: Final = 1000
-"""Calls after which the child is replaced, so that what a library leaks stays bounded."""
-
-Call = Callable[[dict[str, Any]], dict[str, Any]]
+from rag_adapt.limited.many import FILES, LENGTH
 
 
 class Worker:
@@ -33,7 +27,7 @@ class Worker:
         task: A function at the top of a module of ours that imports little.
         bounds: What one call may use up.
         refused_as: What is raised where the task raised one of our errors.
-        files: Calls after which the child is replaced.
+        files: Calls after which the child is replaced, `FILES` at most.
     """
 
     def __init__(
@@ -45,7 +39,7 @@ class Worker:
         files: int = FILES,
     ) -> None:
         self._task, self._bounds = task, bounds or Bounds()
-        self._refused_as, self._files = refused_as, files
+        self._refused_as, self._files = refused_as, min(files, FILES)
         self._child: subprocess.Popen[bytes] | None = None
         self._calls = 0
 
