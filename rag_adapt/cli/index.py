@@ -16,6 +16,9 @@ from rag_adapt.retrieval.protocols import SearchMode
 
 if TYPE_CHECKING:
     from rag_adapt.core.types import Passage
+    from rag_adapt.retrieval.collection import Collection
+
+    _Pages = tuple[int | None, int | None]
 
 app = typer.Typer(help="Build and search collections of documents.", no_args_is_help=True)
 app.command("sync")(index_documents.sync)
@@ -129,7 +132,7 @@ def search(
     model = None if how == "lexical" else wiring.embedder(settings)
     with Collection.open(target, model, backend=backend or "auto") as collection:
         hits = collection.search(query, most, how, weights=weights, budget_tokens=budget_tokens)
-        pages = [collection.page(hit.document, hit.start) for hit in hits]
+        pages = [_pages(collection, hit) for hit in hits]
         head = {"collection": name, "content_hash": collection.content_hash, "query": query}
     if as_json:
         print_json(
@@ -137,7 +140,8 @@ def search(
                 **head,
                 "mode": how,
                 "hits": [
-                    {**asdict(hit), "page": page} for hit, page in zip(hits, pages, strict=True)
+                    {**asdict(hit), "page": page[0], "last_page": page[1]}
+                    for hit, page in zip(hits, pages, strict=True)
                 ],
             }
         )
@@ -258,7 +262,7 @@ def remove(
     typer.echo(f"removed {name}: {gone.bytes / 1e6:.1f} MB")
 
 
-def _print_hits(hits: Sequence["Passage"], pages: Sequence[int | None]) -> None:
+def _print_hits(hits: Sequence["Passage"], pages: Sequence["_Pages"]) -> None:
     if not hits:
         typer.echo("nothing found")
         return
@@ -269,8 +273,17 @@ def _print_hits(hits: Sequence["Passage"], pages: Sequence[int | None]) -> None:
     print_table(("score", "place", "text"), rows)
 
 
-def _on(page: int | None) -> str:
-    return "" if page is None else f" (page {page})"
+def _pages(collection: "Collection", hit: "Passage") -> "_Pages":
+    """The pages on which a passage begins and ends."""
+    first = collection.page(hit.document, hit.start)
+    return first, collection.page(hit.document, hit.end - 1)
+
+
+def _on(pages: "_Pages") -> str:
+    first, last = pages
+    if first is None:
+        return ""
+    return f" (page {first})" if first == last else f" (pages {first}-{last})"
 
 
 def _modes(asked: Sequence[str]) -> tuple[SearchMode, ...]:

@@ -75,7 +75,7 @@ def test_search_prints_hits_as_json(
     found = printed(capsys)
     assert (found["collection"], found["mode"]) == ("manual", mode)
     hit = found["hits"][0]
-    assert hit.keys() == {"document", "start", "end", "text", "score", "page"}
+    assert hit.keys() == {"document", "start", "end", "text", "score", "page", "last_page"}
     text = Path("source", hit["document"]).read_text()
     assert (hit["document"], text[hit["start"] : hit["end"]]) == ("filling.md", hit["text"])
 

@@ -53,9 +53,10 @@ def test_show_says_how_far_every_document_is(capsys: pytest.CaptureFixture[str])
 def test_a_hit_says_its_page(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["index", "search", "manual", "spout blue", "--mode", "lexical", "--k", "1"]
     assert run([*asked, "--json"]) == 0
-    assert printed(capsys)["hits"][0]["page"] == 1  # the chunk begins on the cover
+    hit = printed(capsys)["hits"][0]
+    assert (hit["page"], hit["last_page"]) == (1, 2)  # it begins on the cover
     assert run(asked) == 0
-    assert "(page 1)" in capsys.readouterr().out
+    assert "(pages 1-2)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [["sync", "absent", "source"], ["show", "absent"]])
