@@ -6,7 +6,7 @@ It does not know how any of it is done.
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -49,8 +49,8 @@ def show(
     context: typer.Context,
     name: Name,
     state: Annotated[
-        str | None,
-        typer.Option(help="Only these: pending, parsed, embedded, indexed or failed."),
+        Literal["pending", "parsed", "embedded", "indexed", "failed"] | None,
+        typer.Option(help="Only documents in this state."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
