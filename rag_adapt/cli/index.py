@@ -110,6 +110,16 @@ def search(
     lexical_weight: LexicalWeight = 1.0,
     rank_constant: RankConstant = 60,
     neighbours: Neighbours = 0.0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Documents to search, as `care/*`; give it once for each pattern."),
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Avoid passages that say the same.")
+    ] = 0.0,
+    reranker: Annotated[
+        Path | None, typer.Option(help="Folder of a cross-encoder that orders the best anew.")
+    ] = None,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,6 +128,7 @@ def search(
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.collection import Collection
     from rag_adapt.retrieval.fuse import FusionWeights
+    from rag_adapt.retrieval.refine import CrossEncoderReranker, Refinement
 
     settings = settings_of(context, embedder=embedder)
     target = collection_folder(settings.indexes, name)
@@ -130,8 +141,16 @@ def search(
         neighbours=neighbours,
     )
     model = None if how == "lexical" else wiring.embedder(settings)
+    judge = CrossEncoderReranker(reranker, device=settings.device) if reranker else None
     with Collection.open(target, model, backend=backend or "auto") as collection:
-        hits = collection.search(query, most, how, weights=weights, budget_tokens=budget_tokens)
+        hits = collection.search(
+            query,
+            most,
+            how,
+            weights=weights,
+            budget_tokens=budget_tokens,
+            refinement=Refinement(only=tuple(only or ()), diversity=diversity, reranker=judge),
+        )
         pages = [_pages(collection, hit) for hit in hits]
         head = {"collection": name, "content_hash": collection.content_hash, "query": query}
     if as_json:

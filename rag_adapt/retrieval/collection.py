@@ -10,7 +10,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
 
 from rag_adapt.core.errors import CollectionError, LockedError
 from rag_adapt.core.types import Passage, Span
@@ -20,8 +22,12 @@ from rag_adapt.retrieval.exact import ExactIndex
 from rag_adapt.retrieval.fuse import EQUAL, FusionWeights, lend, reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
-from rag_adapt.retrieval.record import Meta, Record
+from rag_adapt.retrieval.record import ChunkRow, Meta, Record
+from rag_adapt.retrieval.refine import NOTHING, Refinement, refined
 from rag_adapt.retrieval.sqlite import translated
+
+if TYPE_CHECKING:
+    from rag_adapt.retrieval.protocols import Vectors
 
 __all__ = ["Collection", "CollectionRetriever", "collection_folder"]
 
@@ -108,6 +114,7 @@ class Collection:
         *,
         weights: FusionWeights = EQUAL,
         budget_tokens: int | None = None,
+        refinement: Refinement = NOTHING,
     ) -> tuple[Passage, ...]:
         """The `k` best passages, best first; fewer where the collection holds fewer.
 
@@ -121,6 +128,7 @@ class Collection:
             weights: of the two rankings of `fused`.
             budget_tokens: estimated tokens of all passages together, at most; see
                 `budget.within_budget`.
+            refinement: what is done with the ranked passages.
 
         Raises:
             CollectionError: dense search without an embedder, or the record is damaged.
@@ -130,14 +138,40 @@ class Collection:
         if k < 1:
             raise ValueError(f"k is {k}; ask for one passage at least")
         clean = query.encode("utf-8", "replace").decode()
-        hits = self._fused(clean, k, weights) if mode == "fused" else _MODES[mode](self, clean, k)
         with self._lock:
-            chunks = self._record.chunks(hit.chunk for hit in hits)
-            found = tuple(
-                self._cut(chunk.document, chunk.start, chunk.end, hit.score)
-                for chunk, hit in zip(chunks, hits, strict=True)
+            depth = refinement.depth(k, self._record.count("chunks") if refinement.only else 0)
+        if mode == "fused":
+            hits = self._fused(clean, depth, weights)
+        else:
+            hits = tuple(_MODES[mode](self, clean, depth))
+        rows, found = self._passages(hits, refinement)
+        best = refined(query, found, k, refinement, lambda at: self._vectors([rows[n] for n in at]))
+        return best if budget_tokens is None else within_budget(best, budget_tokens)
+
+    def _passages(
+        self, hits: Sequence[Neighbour], refinement: Refinement
+    ) -> tuple[list[ChunkRow], list[Passage]]:
+        """The hits in documents that are kept, as rows and as passages."""
+        with self._lock:
+            pairs = [
+                (row, self._cut(row.document, row.start, row.end, hit.score))
+                for row, hit in zip(self._record.chunks(h.chunk for h in hits), hits, strict=True)
+                if refinement.keeps(row.document)
+            ]
+        return [row for row, _ in pairs], [passage for _, passage in pairs]
+
+    def _vectors(self, rows: Sequence[ChunkRow]) -> "Vectors":
+        """Their vectors, shape (n, d)."""
+        with self._lock:
+            raw = [self._record.vector(self._meta.weights, row.text_hash) for row in rows]
+        if any(len(each) != self._meta.dimensions * 4 for each in raw):
+            name = self._record.path.parent.name
+            raise CollectionError(
+                f"collection {name!r} lacks vectors of chunks that were found",
+                hint=f"See `rag-adapt index check {name}`.",
             )
-        return found if budget_tokens is None else within_budget(found, budget_tokens)
+        flat = np.frombuffer(b"".join(raw), dtype=np.float32)
+        return flat.reshape(len(rows), self._meta.dimensions)
 
     def spans(self) -> tuple[Span, ...]:
         """Where all chunks stand, in order."""

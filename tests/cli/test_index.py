@@ -239,3 +239,16 @@ def test_search_keeps_to_a_budget(capsys: pytest.CaptureFixture[str]) -> None:
 def test_weights_that_order_nothing_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*SEARCH, "--dense-weight", "0", "--lexical-weight", "0"]) == 2
     assert "rankings cannot be joined" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("built")
+def test_search_keeps_to_some_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    only = ["--only", "care/*", "--diversity", "0.2"]
+    assert run([*SEARCH, *only, "--k", "9", "--json"]) == 0
+    assert {hit["document"] for hit in printed(capsys)["hits"]} == {"care/cleaning.md"}
+
+
+@pytest.mark.usefixtures("built")
+def test_a_folder_without_a_reranker_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SEARCH, "--reranker", "source"]) == 2
+    assert "cannot be loaded as a cross-encoder" in capsys.readouterr().err
