@@ -37,6 +37,7 @@ from rag_adapt.api import (
 )
 from rag_adapt.api.checkup import Checkup
 from rag_adapt.api.desk import Desk
+from rag_adapt.api.holding import watch_adapters
 from rag_adapt.api.limits import Limits
 from rag_adapt.api.metrics import Metrics
 from rag_adapt.core.errors import RagAdaptError
@@ -119,7 +120,7 @@ def create_app(
         redoc_url=None,
     )
     metrics = Metrics(known_route=_opened, known_adapter=_opened)
-    service.catalogue.watcher = metrics
+    watch_adapters(service, metrics)
     app.state.service, app.state.metrics, app.state.desk = service, metrics, desk
     app.state.generations = writing = Generations(
         service.conversations, partial(conversations.asks, app.state)

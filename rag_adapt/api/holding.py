@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from fastapi import Request
 
 from rag_adapt.api.problems import ApiProblem
-from rag_adapt.engines.lifecycle import Lifecycle
+from rag_adapt.engines.lifecycle import Lifecycle, Watcher
 from rag_adapt.serving.service import Service
 
 
@@ -19,6 +19,25 @@ class Holder(Protocol):
     async def lifecycle(self) -> Lifecycle:
         """Its adapters; the engine is started first."""
         ...
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """What says what happens to its adapters."""
+
+    watcher: Watcher | None
+
+
+def watch_adapters(service: Service, watcher: Watcher) -> None:
+    """Have somebody told of every adapter that comes, goes or fails its proof.
+
+    An engine that holds none has nothing to tell: there, routes that are opened stand for it.
+    """
+    adapters = service.live.adapters
+    if isinstance(adapters, Watched):
+        adapters.watcher = watcher
+    else:
+        service.catalogue.watcher = watcher
 
 
 def service_of(request: Request) -> Service:

@@ -12,9 +12,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from rag_adapt.core.types import Times, Usage
+from rag_adapt.engines.lifecycle import Swap
 
 Outcome = Literal["answered", "failed", "cancelled"]
-Swap = Literal["load"]
 OTHER: Final = "other"
 NONE: Final = "none"
 MOST_NAMES: Final = 200
@@ -66,6 +66,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._routes, self._adapters = Names(known_route), Names(known_adapter)
         http, answer = ("path", "method"), ("route", "adapter")
+        swap = ("adapter", "kind", "outcome")
         self._http = self._counter("http_requests", "HTTP requests.", *http, "status")
         self._http_seconds = self._histogram(
             "http_request_seconds", "Time until a response was complete.", LATENCY, *http
@@ -79,7 +80,7 @@ class Metrics:
             "first_token_seconds", "Time until an answer's first token.", FIRST_TOKEN, *answer
         )
         self._swaps = self._counter(
-            "adapter_swaps", "Adapters made ready to answer, or not.", "adapter", "kind", "outcome"
+            "adapter_swaps", "Adapters that came and went, or could not.", *swap
         )
         self._proof_failures = self._counter(
             "proof_failures", "Adapters that were not shown to be active.", "adapter"
@@ -121,7 +122,7 @@ class Metrics:
             self._first.labels(*labels).observe(times.first_token)
 
     def swap(self, *, adapter: str, kind: Swap, succeeded: bool) -> None:
-        """An adapter was made ready, or could not be."""
+        """An adapter came or went, or could not."""
         outcome = "done" if succeeded else "failed"
         self._swaps.labels(self._adapters.label(adapter), kind, outcome).inc()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag_adapt.core.errors import StorageError
 from rag_adapt.core.types import AdapterRef, Call, Delta, Fingerprint, Message, TokenLogProbs
-from rag_adapt.engines.lifecycle import Lifecycle
+from rag_adapt.engines.lifecycle import Lifecycle, Watcher
 
 if TYPE_CHECKING:
     from rag_adapt.engines.embedded import EmbeddedEngine
@@ -49,6 +49,19 @@ class LateEngine:
         self._lock = threading.Lock()
         self._engine: EmbeddedEngine | None = None
         self._adapters: Lifecycle | None = None
+        self._watcher: Watcher | None = None
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """Told of what happens to adapters, also where the engine is started later."""
+        return self._watcher
+
+    @watcher.setter
+    def watcher(self, watcher: Watcher | None) -> None:
+        with self._lock:
+            self._watcher = watcher
+            if self._adapters is not None:
+                self._adapters.watcher = watcher
 
     @property
     def started(self) -> bool:
@@ -145,5 +158,6 @@ class LateEngine:
                         hint="Run the same command again.",
                     )
                 self._adapters = Lifecycle(EmbeddedBackend(engine), self._lookup, self._prove)
+                self._adapters.watcher = self._watcher
                 self._engine = engine
             return self._engine

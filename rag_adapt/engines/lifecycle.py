@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from rag_adapt.core.errors import AdapterError, EngineError, NotProvenError
 from rag_adapt.core.types import AdapterRef
@@ -21,6 +21,21 @@ REFUSED_SECONDS: Final = 60.0
 """For how long a version that was not proven is refused without another try."""
 
 Prove = Callable[[str], Awaitable[None]]
+Swap = Literal["load", "unload", "eviction", "loss"]
+"""What happened to a version: it was loaded and proven; somebody wanted it gone; it had to make
+room; the backend does not have it any more, as after a restart."""
+
+
+class Watcher(Protocol):
+    """Told of what happens to adapters, when it has happened."""
+
+    def swap(self, *, adapter: str, kind: Swap, succeeded: bool) -> None:
+        """One version came or went, or could not."""
+        ...
+
+    def proof_failed(self, *, adapter: str) -> None:
+        """One version was not shown to be active."""
+        ...
 
 
 class Backend(Protocol):
@@ -102,6 +117,8 @@ class Lifecycle:
         self._prove = prove
         self._limit = limit
         self._clock = clock
+        self.watcher: Watcher | None = None
+        """Told of every load, departure and failed proof, if there is one."""
         self._there: OrderedDict[str, _Entry] = OrderedDict()
         self._pinned: set[str] = set()
         self._loading: dict[str, asyncio.Task[None]] = {}
@@ -153,7 +170,7 @@ class Lifecycle:
         if (loading := self._loading.get(version)) is not None:
             await asyncio.wait({loading})
         if version in self._there:
-            self._start_leaving(version)
+            self._start_leaving(version, "unload")
         if (leaving := self._leaving.get(version)) is not None:
             await asyncio.shield(leaving)
 
@@ -166,7 +183,8 @@ class Lifecycle:
 
     def lost(self, version: str) -> None:
         """The backend says that it does not hold this version: the next use loads it again."""
-        self._there.pop(version, None)
+        if self._there.pop(version, None) is not None:
+            self._tell(version, "loss", succeeded=True)
 
     async def reconcile(self) -> tuple[str, ...]:
         """Compare with what the backend holds: forget what it lost, load again what is pinned.
@@ -219,40 +237,63 @@ class Lifecycle:
     async def _load(self, version: str) -> None:
         ref = await asyncio.to_thread(self._lookup, version)
         self._make_room()
-        await self._backend.load(ref)
+        ready = False
+        try:
+            await self._backend.load(ref)
+            await self._check(version)
+            ready = True
+        finally:
+            self._tell(version, "load", succeeded=ready)
+        self._there[version] = _Entry(ref=ref)
+
+    async def _check(self, version: str) -> None:
+        """Prove what was loaded, or take it away again."""
         try:
             await self._prove(version)
         except BaseException as error:
             if isinstance(error, NotProvenError):
                 self._refused[version] = _Refusal(error=error, when=self._clock())
+                if self.watcher is not None:
+                    self.watcher.proof_failed(adapter=version)
             await self._drop(version)
             raise
-        self._there[version] = _Entry(ref=ref)
 
     def _make_room(self) -> None:
         for version, entry in list(self._there.items()):
             if len(self._there) < self._limit:
                 return
             if entry.uses == 0 and version not in self._pinned:
-                self._start_leaving(version)
+                self._start_leaving(version, "eviction")
 
-    def _start_leaving(self, version: str) -> None:
+    def _start_leaving(self, version: str, why: Swap) -> None:
         entry = self._there.pop(version)
-        task = self._leaving[version] = asyncio.create_task(self._leave(version, entry))
+        task = self._leaving[version] = asyncio.create_task(self._leave(version, entry, why))
         task.add_done_callback(lambda done: _ended(self._leaving, version, done))
 
-    async def _leave(self, version: str, entry: _Entry) -> None:
+    async def _leave(self, version: str, entry: _Entry, why: Swap) -> None:
         while entry.uses:
             entry.idle.clear()
             await entry.idle.wait()
-        await self._drop(version)
+        gone = False
+        try:
+            gone = await self._drop(version)
+        finally:
+            self._tell(version, why, succeeded=gone)
 
-    async def _drop(self, version: str) -> None:
-        """Unload; a backend that does not answer holds nothing once it is started again."""
+    async def _drop(self, version: str) -> bool:
+        """Unload, and whether the backend said so.
+
+        One that does not answer holds nothing once it is started again.
+        """
         try:
             await self._backend.unload(version)
         except EngineError:
-            self.lost(version)
+            return False
+        return True
+
+    def _tell(self, version: str, kind: Swap, *, succeeded: bool) -> None:
+        if self.watcher is not None:
+            self.watcher.swap(adapter=version, kind=kind, succeeded=succeeded)
 
 
 def _ended(tasks: dict[str, asyncio.Task[None]], version: str, task: asyncio.Task[None]) -> None:

@@ -52,5 +52,9 @@ def test_a_trained_adapter_is_proven_and_answers_and_the_plain_model_beside_it(
     base = chat(client, model=models[0], messages=question, max_tokens=6).json()
     assert base["rag_adapt"]["adapter"] is None
     assert client.get("/readyz").json()["ready"] is True
+    assert client.post(f"/v1/adapters/{version}/unload").status_code == 200
+    assert chat(client, **asked).status_code == 200
     counted = client.get("/metrics").text
-    assert f'adapter_swaps_total{{adapter="{version}",kind="load",outcome="done"}} 1.0' in counted
+    swaps = f'adapter_swaps_total{{adapter="{version}",kind='
+    assert f'{swaps}"load",outcome="done"}} 2.0' in counted
+    assert f'{swaps}"unload",outcome="done"}} 1.0' in counted

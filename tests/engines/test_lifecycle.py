@@ -8,7 +8,7 @@ import pytest
 
 from rag_adapt.core.errors import AdapterError, EngineError, NotProvenError
 from rag_adapt.core.types import AdapterRef
-from rag_adapt.engines.lifecycle import REFUSED_SECONDS, Lifecycle
+from rag_adapt.engines.lifecycle import REFUSED_SECONDS, Lifecycle, Swap
 
 
 class Server:
@@ -259,3 +259,65 @@ def test_a_pin_is_undone() -> None:
 
     server = Server()
     asyncio.run(scene())
+
+
+class Counted:
+    """Notes what it is told of adapters."""
+
+    def __init__(self) -> None:
+        self.told: Counter[str] = Counter()
+
+    def swap(self, *, adapter: str, kind: Swap, succeeded: bool) -> None:
+        self.told[f"{kind} {adapter}{'' if succeeded else ' failed'}"] += 1
+
+    def proof_failed(self, *, adapter: str) -> None:
+        self.told[f"unproven {adapter}"] += 1
+
+
+def watched(server: Server, *, limit: int = 4) -> tuple[Lifecycle, Counter[str]]:
+    adapters, counted = lifecycle(server, limit=limit), Counted()
+    adapters.watcher = counted
+    return adapters, counted.told
+
+
+def test_what_the_least_recently_used_ones_make_room_for_is_counted_every_time() -> None:
+    async def scene() -> None:
+        for version in ("a@1", "b@1", "a@1", "a@1"):
+            await adapters.ensure_loaded(version)
+            await asyncio.sleep(0.01)
+
+    adapters, told = watched(Server(), limit=1)
+    asyncio.run(scene())
+    assert told == {"load a@1": 2, "load b@1": 1, "eviction a@1": 1, "eviction b@1": 1}
+
+
+def test_loads_that_fail_are_counted_and_names_that_lead_nowhere_are_not() -> None:
+    async def scene() -> None:
+        for version in ("bad@1", "bad@1", "absent@1"):
+            with pytest.raises((NotProvenError, AdapterError)):
+                await adapters.ensure_loaded(version)
+        server.down = True
+        with pytest.raises(EngineError):
+            await adapters.ensure_loaded("a@1")
+
+    server = Server()
+    adapters, told = watched(server)
+    asyncio.run(scene())
+    assert told == {"load bad@1 failed": 1, "unproven bad@1": 1, "load a@1 failed": 1}
+
+
+def test_what_leaves_on_demand_and_what_a_restart_took_are_told_apart() -> None:
+    async def scene() -> None:
+        for version in ("a@1", "b@1", "c@1"):
+            await adapters.ensure_loaded(version)
+        told.clear()
+        await adapters.unload("a@1")
+        server.held.discard("b@1")
+        await adapters.reconcile()
+        server.down = True
+        await adapters.unload("c@1")
+
+    server = Server()
+    adapters, told = watched(server)
+    asyncio.run(scene())
+    assert told == {"unload a@1": 1, "loss b@1": 1, "unload c@1 failed": 1}
