@@ -21,7 +21,7 @@ from rag_adapt.core.types import (
     TokenLogProbs,
 )
 from rag_adapt.engines.admission import Admission
-from rag_adapt.engines.lifecycle import Lifecycle, Prove
+from rag_adapt.engines.lifecycle import Lifecycle, Prove, Watcher
 from rag_adapt.engines.vllm_client import START, VllmClient
 
 BASE_MIXED_FIXED: Final = "0.33"
@@ -107,9 +107,19 @@ class VllmEngine:
         self._null: AdapterRef | None = None
         self._known: asyncio.Task[None] | None = None
         self._waits: set[asyncio.Timeout] = set()
+        self._restoring: asyncio.Task[None] | None = None
         self._fault: str | None = None
         self._watched = False
         self._asked = False
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """Told of what happens to adapters."""
+        return self.adapters.watcher
+
+    @watcher.setter
+    def watcher(self, watcher: Watcher | None) -> None:
+        self.adapters.watcher = watcher
 
     @property
     def fault(self) -> str | None:
@@ -180,6 +190,8 @@ class VllmEngine:
                 await asyncio.sleep(self._beat)
         finally:
             self._watched = False
+            if self._restoring is not None:
+                self._restoring.cancel()
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
@@ -249,7 +261,7 @@ class VllmEngine:
         if await self.client.healthy(patience) or await self.client.healthy(patience):
             came_back, self._fault = self._fault is not None, None
             try:
-                await self._restore(came_back)
+                await self._restored(came_back)
             except RagAdaptError as error:
                 self._fault = error.fact
             return
@@ -258,6 +270,18 @@ class VllmEngine:
         now = asyncio.get_running_loop().time()
         for wait in list(self._waits):
             wait.reschedule(now)
+
+    async def _restored(self, came_back: bool) -> None:
+        """Restore for one beat; what takes longer goes on, and the looks with it.
+
+        A proof may have to wait for answers that only a look ends, where the server hangs again.
+        """
+        if self._restoring is None:
+            self._restoring = asyncio.create_task(self._restore(came_back))
+        await asyncio.wait({self._restoring}, timeout=self._beat)
+        if self._restoring.done():
+            done, self._restoring = self._restoring, None
+            done.result()
 
     async def _restore(self, came_back: bool) -> None:
         if await self.adapters.reconcile() or came_back:
@@ -290,14 +314,16 @@ class VllmEngine:
             mixes = True
         await self.adapters.reconcile()
         self._null = self._ours.null() if mixes else None
-        await self._count_slots()
+        # Unknown until the first proof: then one adapter at a time.
+        computed = any(row.version != _name(self._null) for row in self.adapters.resident())
+        await self._count_slots(otherwise=SLOTS if computed else 1)
         if self._null is not None:
             await self.adapters.pin(self._null.version)
 
-    async def _count_slots(self) -> None:
+    async def _count_slots(self, *, otherwise: int) -> None:
         """A server says how many it has once it has computed an adapter, not before."""
         self._slots = await self.client.slots()
-        slots = self._slots or SLOTS
+        slots = self._slots or otherwise
         self.admission.slots = slots if self._null is None else max(1, slots - 1)
 
     def _found(self, version: str) -> AdapterRef:
@@ -306,10 +332,16 @@ class VllmEngine:
         return self._ours.lookup(version)
 
     async def _proven(self, version: str) -> None:
-        if self._null is None or version != self._null.version:
+        """Prove a version in its turn: a proof has the server compute with it as an answer does.
+
+        Whoever waits for a load holds no place himself, so this waits for answers alone.
+        """
+        if version == _name(self._null):
+            return  # it has a slot of its own, and what changes nothing is not proven
+        async with self.admission.turn(version):
             await self._ours.prove(version)
-        if self._slots is None:
-            await self._count_slots()
+            if self._slots is None:
+                await self._count_slots(otherwise=SLOTS)
 
 
 class _NotThereError(Exception):
@@ -340,6 +372,10 @@ class _Held:
 
     async def unload(self, version: str) -> None:
         await self._client.unload(version)
+
+
+def _name(adapter: AdapterRef | None) -> str | None:
+    return None if adapter is None else adapter.version
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

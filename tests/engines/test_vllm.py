@@ -36,6 +36,7 @@ from tests.engines.told_answers import Told
 Result = TypeVar("Result")
 Prove = Callable[[str], Coroutine[Any, Any, None]]
 CHAT = "/v1/chat/completions"
+COMPLETE = "/v1/completions"
 LOAD = "/v1/load_lora_adapter"
 CODES, DATES, NAMES = "codes@111111111111", "dates@222222222222", "names@333333333333"
 PROMPT = (*map(ord, "hi"), 1)
@@ -484,6 +485,64 @@ def test_never_more_adapters_are_asked_at_once_than_the_server_has_slots(
         run(engine, scene())
         assert len(server.sent(CHAT)) == 12
     assert server.busiest == 2
+
+
+@pytest.mark.parametrize(
+    ("release", "slots", "at_once"),
+    [("0.33.0", 1, 1), ("0.33.0", 2, 2), ("0.32.0", 2, 1)],
+    ids=["one slot", "two slots", "one of two kept for the base"],
+)
+def test_first_loads_at_once_are_proven_in_their_turn(
+    shelf: Shelf, release: str, slots: int, at_once: int
+) -> None:
+    async def scene() -> None:
+        wanted = (CODES, DATES, NAMES) * 2
+        await asyncio.gather(*(engine.ensure_loaded(one) for one in wanted))
+
+    with serving(release=release, slots=slots, seconds=0.02) as server:
+        engine = shelf.engine(server)
+        run(engine, scene())
+        assert len(server.sent(COMPLETE)) == 3
+    assert server.busiest == at_once
+
+
+def test_a_proof_waits_for_the_answers_that_have_the_slots(shelf: Shelf) -> None:
+    async def scene() -> None:
+        await engine.ensure_loaded(CODES)
+        async with engine.admission.turn(CODES):
+            loading = asyncio.create_task(engine.ensure_loaded(DATES))
+            await until(lambda: DATES in server.adapters)
+            await asyncio.sleep(0.05)
+            assert len(server.sent(COMPLETE)) == 1
+        await loading
+        assert len(server.sent(COMPLETE)) == 2
+
+    with serving(slots=1) as server:
+        engine = shelf.engine(server)
+        run(engine, scene())
+
+
+def test_a_server_that_hangs_while_a_pinned_adapter_waits_for_its_proof_is_noticed(
+    shelf: Shelf,
+) -> None:
+    async def scene() -> None:
+        await engine.ensure_loaded(CODES)
+        await engine.adapters.pin(DATES)
+        del server.adapters[DATES]
+        async with engine.admission.turn(CODES):
+            watching = asyncio.create_task(engine.watch())
+            await until(lambda: DATES in server.adapters)
+            server.hang()
+            await until(lambda: engine.fault is not None)
+            server.wake()
+            await until(lambda: engine.fault is None)
+        await until(lambda: len(server.sent(COMPLETE)) == 3)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    with serving(slots=1) as server:
+        engine = shelf.engine(server, beat=0.05, silence=0.2)
+        run(engine, scene())
 
 
 def test_slots_that_are_known_at_once_are_not_asked_for_again(shelf: Shelf) -> None:
