@@ -14,6 +14,7 @@ from fastapi import Header, Request, Response
 from rag_adapt.api.job_results import error_text, result_path
 from rag_adapt.api.problems import responses
 from rag_adapt.api.security import caller_of
+from rag_adapt.engines.vllm_server import VllmServer
 from rag_adapt.jobs.job import Job
 from rag_adapt.jobs.runner import JobRunner
 from rag_adapt.jobs.store import JobStore
@@ -71,7 +72,9 @@ class Desk:
             program: What stands before a job's arguments; our own command line by default.
         """
         jobs = JobStore(settings.home)
-        runner = JobRunner(jobs, home=settings.home, program=program)
+        # A training that was killed took down a vLLM on its GPU, and nobody else starts it again.
+        tend = VllmServer(settings.home).relaunch
+        runner = JobRunner(jobs, home=settings.home, program=program, tend=tend)
         return cls(settings=settings, jobs=jobs, runner=runner)
 
     @property

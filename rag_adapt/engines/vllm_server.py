@@ -12,7 +12,6 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Final
 from rag_adapt.core.errors import EngineError, MissingPackageError, SettingsError, UserError
 from rag_adapt.core.protocols import Progress
 from rag_adapt.engines.processes import began, end, find, spawn
+from rag_adapt.engines.vllm_looks import healthy, in_flight
+from rag_adapt.engines.vllm_looks import release_of as release_of
 
 if TYPE_CHECKING:
     import psutil
@@ -53,8 +54,6 @@ RESOLVERS: Final = (
     "VLLM_LORA_RESOLVER_HF_REPO_LIST",
 )
 """Variables that let a request's `model` name a folder; never handed on."""
-_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks the server itself, whatever proxy the environment names."""
 MAX_RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` takes."""
 
@@ -205,35 +204,39 @@ class VllmServer:
             SettingsError: the port is taken.
             MissingPackageError: the interpreter has no vLLM.
             EngineError: it ended, or was not healthy in time; nothing is left behind.
+            KeyboardInterrupt: as if it had not been started; one that was away on purpose goes on.
         """
         if (there := self.running()) is not None:
             return there
         _require_port(plan.port)
         _require_vllm(plan.python)
-        before = self.record()
-        # Who already asks this server goes on with the key that it had.
-        key = secrets.token_hex(24) if before is None else before.api_key
-        self.folder.mkdir(parents=True, exist_ok=True)
-        child = spawn(plan.argv(), env=_environment(plan, key), log=self.log)
-        running = Running(
-            pid=child.pid,
-            created=began(child.pid),
-            api_base=f"http://{HOST}:{plan.port}/v1",
-            api_key=key,
-            log=str(self.log),
-            plan=plan,
-            away=None if before is None else before.away,
-            by=0 if before is None else before.by,
-            by_created=0.0 if before is None else before.by_created,
-        )
-        self._write(running)
+        running, child = self._launched(plan)
         try:
             self._until_healthy(running, child, progress, seconds)
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            if running.away is None or isinstance(error, Exception):
+                self.stop()  # else nobody waits any more for one that others want back
             raise
         self._back()
         return _present(running)
+
+    def relaunch(self) -> Running | None:
+        """Start it again where whoever took it down is gone and did not; nobody waits for it.
+
+        None where nothing is owed. It is tried once.
+
+        Raises:
+            SettingsError: the port is taken.
+            OSError: its interpreter is gone.
+        """
+        record = self.record()
+        if record is None or record.away is None or find(record.by, record.by_created) is not None:
+            return None
+        self._back()
+        if _process(record) is not None:  # nobody lived to see it come back
+            return None
+        _require_port(record.plan.port)
+        return self._launched(record.plan)[0]
 
     def stop(self) -> bool:
         """End it, first asking, then not; whether there was one."""
@@ -267,6 +270,27 @@ class VllmServer:
             finally:
                 self._back()
 
+    def _launched(self, plan: ServerPlan) -> "tuple[Running, subprocess.Popen[bytes]]":
+        """Begin to start it, and write down which process that is."""
+        before = self.record()
+        # Who already asks this server goes on with the key that it had.
+        key = secrets.token_hex(24) if before is None else before.api_key
+        self.folder.mkdir(parents=True, exist_ok=True)
+        child = spawn(plan.argv(), env=_environment(plan, key), log=self.log)
+        running = Running(
+            pid=child.pid,
+            created=began(child.pid),
+            api_base=f"http://{HOST}:{plan.port}/v1",
+            api_key=key,
+            log=str(self.log),
+            plan=plan,
+            away=None if before is None else before.away,
+            by=0 if before is None else before.by,
+            by_created=0.0 if before is None else before.by_created,
+        )
+        self._write(running)
+        return running, child
+
     def _back(self) -> None:
         """It is no longer away on purpose."""
         if (record := self.record()) is not None and record.away is not None:
@@ -275,7 +299,7 @@ class VllmServer:
     def _drain(self, record: Running, progress: Progress) -> None:
         """Wait until no request is worked on, or for as long as it may take."""
         until = time.monotonic() + self._drain_seconds
-        while (busy := in_flight(record)) and time.monotonic() < until:
+        while (busy := in_flight(record.api_base)) and time.monotonic() < until:
             progress.update("vLLM: drain", 0, busy, "answers under way")
             time.sleep(0.5)
 
@@ -309,44 +333,6 @@ class VllmServer:
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(asdict(running), indent=2) + "\n", encoding="utf-8")
         fresh.replace(self.folder / RECORD)
-
-
-def healthy(api_base: str, *, seconds: float = 2.0) -> bool:
-    """Whether a server at this address says that it can work."""
-    try:
-        with _DIRECT.open(f"{_root(api_base)}/health", timeout=seconds) as reply:
-            return bool(reply.status == 200)
-    except (OSError, ValueError):
-        return False
-
-
-def release_of(api_base: str) -> str | None:
-    """The server's own word for its release; None where it does not answer."""
-    text = _text(f"{_root(api_base)}/version")
-    try:
-        return None if text is None else str(json.loads(text)["version"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def in_flight(running: Running) -> int:
-    """Requests that a server works on or keeps waiting; 0 where it does not answer."""
-    from rag_adapt.engines.vllm_client import RUNNING
-
-    text = _text(f"{_root(running.api_base)}/metrics") or ""
-    return int(sum(float(number) for number in RUNNING.findall(text)))
-
-
-def _text(url: str) -> str | None:
-    try:
-        with _DIRECT.open(url, timeout=5) as reply:
-            return str(reply.read().decode())
-    except (OSError, ValueError):
-        return None
-
-
-def _root(api_base: str) -> str:
-    return api_base.rstrip("/").removesuffix("/v1")
 
 
 def _environment(plan: ServerPlan, key: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from rag_adapt.jobs.bounds import bound
 from rag_adapt.jobs.process import birth
 from rag_adapt.jobs.store import JobStore
 
@@ -27,6 +28,7 @@ def launch(arguments: list[str]) -> None:
     store = JobStore(Path(home))
     if not store.begin(job, pid=os.getpid(), born=birth(os.getpid())):
         raise SystemExit(NOT_BEGUN)
+    bound(store.get(job).argv[0])
     store.close()
     # Whoever was started in the background of a script ignores Ctrl-C, and would pass that on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 LOCK_NAME: Final = "jobs.lock"
+TEND_SECONDS: Final = 5.0
+"""Between two looks at what jobs may have left undone."""
 AFTER_FAULT: Final = 1.0
 """Seconds before a runner that failed begins anew."""
 
 log = logging.getLogger("rag_adapt.jobs")
+
+
+def nothing_to_tend() -> None:
+    """Jobs leave nothing undone."""
 
 
 class JobRunner:
@@ -39,6 +46,8 @@ class JobRunner:
         home: The folder of `state.db`; handed to every command.
         program: What stands before a job's arguments; our own command line by default.
         patience: How long a cancelled job may take to end.
+        tend: Called between jobs, now and then and after each: puts right what one left undone
+            that was killed.
     """
 
     def __init__(
@@ -48,11 +57,13 @@ class JobRunner:
         home: Path,
         program: Sequence[str] | None = None,
         patience: Patience | None = None,
+        tend: Callable[[], object] = nothing_to_tend,
     ) -> None:
         self._store = store
         self._home = home.absolute()
         self._program = tuple(program) if program is not None else own_program(self._home)
         self._patience = patience or Patience()
+        self._tend, self._tended = tend, float("-inf")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -101,6 +112,7 @@ class JobRunner:
 
     def _take_turns(self) -> None:
         while not self._stopping.is_set():
+            self._look_after()
             job = self._store.claim()
             if job is None:
                 self._stopping.wait(LOOK_SECONDS)
@@ -108,7 +120,18 @@ class JobRunner:
             child = self._spawn(job)
             watch = Watch(job, store=self._store, patience=self._patience, child=child)
             watch.until_end(self._stopping)
+            self._tended = float("-inf")
             self._store.prune()
+
+    def _look_after(self) -> None:
+        """Put right what a job left undone; what cannot be is told, and no job waits for it."""
+        if (now := time.monotonic()) - self._tended < TEND_SECONDS:
+            return
+        self._tended = now
+        try:
+            self._tend()
+        except (RagAdaptError, OSError):
+            log.exception("jobs: what one left undone cannot be put right")
 
     def _spawn(self, job: Job) -> "subprocess.Popen[bytes]":
         """Start the process; it leads a group of its own, out of reach of the terminal's Ctrl-C."""

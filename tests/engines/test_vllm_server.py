@@ -6,6 +6,7 @@ import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -16,14 +17,12 @@ import pytest
 
 from rag_adapt.core.errors import EngineError, MissingPackageError, SettingsError, UserError
 from rag_adapt.core.protocols import Silent
+from rag_adapt.engines.vllm_looks import healthy, in_flight, release_of
 from rag_adapt.engines.vllm_server import (
     RESOLVERS,
     Running,
     VllmServer,
-    healthy,
-    in_flight,
     plan_for,
-    release_of,
 )
 from tests.engines.fake_process import FakeProcess, free_port, plan
 from tests.engines.fake_vllm import serving
@@ -316,6 +315,66 @@ def test_a_server_that_dies_in_its_drain_is_started_again(
     assert server.running() is not None
 
 
+class Killed(Notes):
+    """Ends as a training that is told to in the middle of the start after it."""
+
+    def update(self, stage: str, done: int, total: int, note: str = "") -> None:
+        if stage == "start vLLM":
+            raise KeyboardInterrupt
+
+
+def test_one_that_was_taken_down_by_somebody_who_was_killed_is_started_again(
+    server: VllmServer, vllm: FakeProcess
+) -> None:
+    first = server.start(plan(gpu=True), Silent())
+    assert server.relaunch() is None  # nothing is owed
+    us = psutil.Process()
+    psutil.Process(first.pid).kill()
+    psutil.Process(first.pid).wait(5)
+    taken = replace(first, away=WHY, by=us.pid, by_created=us.create_time())
+    write_record(server, taken)
+    assert server.relaunch() is None  # whoever did it lives, and sees to it
+    write_record(server, replace(taken, by_created=us.create_time() - 100))
+    second = server.relaunch()
+    assert second is not None
+    assert server.running() == second
+    assert (second.api_key, second.api_base) == (first.api_key, first.api_base)
+    assert server.relaunch() is None
+    until_healthy(second)
+
+
+def test_an_interrupted_start_after_a_pause_goes_on(server: VllmServer, vllm: FakeProcess) -> None:
+    server.start(plan(gpu=True), Silent())
+    with pytest.raises(KeyboardInterrupt), server.paused(WHY, Killed()):
+        """A training."""
+    running = server.running()
+    assert running is not None
+    until_healthy(running)
+
+
+def test_one_that_came_back_unseen_is_no_longer_away(server: VllmServer, vllm: FakeProcess) -> None:
+    first = server.start(plan(gpu=True), Silent())
+    write_record(server, replace(first, away=WHY, by=first.pid, by_created=1.0))
+    assert server.relaunch() is None
+    assert server.running() == first
+
+
+def test_what_cannot_be_started_again_is_tried_once(server: VllmServer, vllm: FakeProcess) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = plan(gpu=True, port=other.getsockname()[1])
+        write_record(server, a_record(plan=taken, away=WHY, by=1, by_created=1.0))
+        with pytest.raises(SettingsError, match="is taken"):
+            server.relaunch()
+        assert server.relaunch() is None
+
+
+def until_healthy(running: Running) -> None:
+    end = time.monotonic() + 20
+    while not healthy(running.api_base):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("runs", [True, False], ids=["without a GPU", "with none running"])
 def test_a_pause_leaves_what_has_no_gpu_alone(
     server: VllmServer, vllm: FakeProcess, runs: bool
@@ -330,9 +389,9 @@ def test_a_pause_leaves_what_has_no_gpu_alone(
 def test_what_is_in_flight_is_what_runs_and_what_waits() -> None:
     with serving(waiting=2) as fake:
         fake.inside["base"] = 1
-        assert in_flight(a_record(api_base=fake.api_base)) == 3
+        assert in_flight(fake.api_base) == 3
         fake.refuse_connections()
-        assert in_flight(a_record(api_base=fake.api_base)) == 0
+        assert in_flight(fake.api_base) == 0
 
 
 def test_a_release_that_is_not_said_is_none() -> None:

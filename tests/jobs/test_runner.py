@@ -1,10 +1,12 @@
 """Jobs are real processes: they run in turn, tell how far they are, end when asked to."""
 
+import resource
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rag_adapt.core.errors import StorageError
@@ -12,7 +14,7 @@ from rag_adapt.jobs.job import Report, log_path, output_path
 from rag_adapt.jobs.process import is_alive
 from rag_adapt.jobs.runner import JobRunner, own_program
 from rag_adapt.jobs.store import JobStore
-from tests.jobs.running import ROOT, beating, ended, runner_of, wait_until
+from tests.jobs.running import ROOT, STAND_IN, beating, ended, runner_of, wait_until
 
 
 @pytest.fixture
@@ -194,3 +196,38 @@ def test_a_full_disk_or_an_error_of_sqlite_stops_no_runner(
     runner.start()
     assert ended(store, store.submit(["bench"])).state == "done"
     runner.stop()
+
+
+def test_what_a_job_left_undone_is_looked_after_between_jobs_and_holds_none_up(
+    home: Path, store: JobStore
+) -> None:
+    seen: list[str] = []
+
+    def tend() -> None:
+        seen.append(" ".join(job.state for job in store.list()))
+        raise StorageError("the disk is full", hint="Free some space.")
+
+    runner = JobRunner(store, home=home, program=STAND_IN, tend=tend)
+    runner.start()
+    wait_until(lambda: seen == [""])
+    job = store.submit(["bench"])
+    wait_until(lambda: seen == ["", "done"])
+    runner.stop()
+    assert store.get(job.id).state == "done"
+
+
+def test_a_job_that_indexes_may_take_half_of_the_memory_and_others_what_they_need(
+    store: JobStore, runner: JobRunner
+) -> None:
+    def bounded(argv: list[str]) -> int:
+        job = store.submit([*argv, "beats=200"])
+        pid = beating(store, job).pid
+        assert pid is not None
+        limit, _ = resource.prlimit(pid, resource.RLIMIT_DATA)
+        store.ask_to_cancel(job.id)
+        ended(store, job)
+        return limit
+
+    ours, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    assert bounded(["index", "build"]) == psutil.virtual_memory().total // 2
+    assert bounded(["bench"]) == ours
