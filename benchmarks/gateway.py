@@ -6,6 +6,7 @@ proxy gets an environment of its own, made on first use, and never runs in ours.
 
     python -m benchmarks.gateway
     python -m benchmarks.gateway --proxy
+    python -m benchmarks.gateway --beside ../an-older-checkout
 """
 
 import argparse
@@ -28,6 +29,8 @@ HERE: Final = Path(__file__).parent
 PROXY: Final = "litellm[proxy]==1.106.2"
 STUB: Final = "stub"
 ANSWER: Final = "It is bright enough."
+ALONE: Final = "rag-adapt alone (scripted)"
+OLDER: Final = "the other checkout alone"
 START: Final = 240.0
 """Seconds that a server may take to start."""
 
@@ -107,11 +110,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, *, ready: str, **more: str) -> Iterator[Started]:
-    """A server as a process of its own, until the block ends."""
+def running(
+    command: Sequence[str], port: int, *, ready: str, folder: Path | None = None, **more: str
+) -> Iterator[Started]:
+    """A server as a process of its own, in this folder or another, until the block ends."""
     base, end = f"http://127.0.0.1:{port}", time.monotonic() + START
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, env={**os.environ, **more}, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, env={**os.environ, **more}, stdout=log, stderr=log, cwd=folder
+        )
         try:
             while not _answers(f"{base}{ready}"):
                 if process.poll() is not None or time.monotonic() > end:
@@ -145,24 +152,26 @@ def proxy_python() -> str:
     return str(python)
 
 
-def doors(stack: ExitStack, home: Path, *, proxy: bool) -> list[Door]:
+def doors(stack: ExitStack, home: Path, *, proxy: bool, beside: Path | None) -> list[Door]:
     """Start everything that is to be compared."""
     at = free_port()
     served = f"uvicorn.run(gateway.stub(), port={at}, log_level='error')"
     start = f"import uvicorn; from benchmarks import gateway; {served}"
     origin = stack.enter_context(running([sys.executable, "-c", start], at, ready="/openapi.json"))
     found = [Door(name="the server itself", url=origin.base, model=STUB, process=origin.process)]
-    ours = [sys.executable, "-m", "rag_adapt", "--home", str(home), "serve"]
     remote = ["--engine", "remote", "--model", f"hosted_vllm/{STUB}"]
     behind = [*remote, "--api-base", f"{origin.base}/v1"]
-    for name, engine in (
-        ("rag-adapt in front of it", behind),
-        ("rag-adapt alone (scripted)", ["--engine", "scripted"]),
-    ):
+    wanted = [
+        ("rag-adapt in front of it", behind, None),
+        (ALONE, ["--engine", "scripted"], None),
+        *([(OLDER, ["--engine", "scripted"], beside)] if beside is not None else []),
+    ]
+    for number, (name, engine, folder) in enumerate(wanted):
         port = free_port()
+        ours = [sys.executable, "-m", "rag_adapt", "--home", str(home / str(number)), "serve"]
         command = [*ours, *engine, "--port", str(port)]
-        server = stack.enter_context(running(command, port, ready="/readyz", **_quiet()))
-        found.append(_ours(name, server))
+        started = running(command, port, ready="/readyz", folder=folder, **_quiet())
+        found.append(_ours(name, stack.enter_context(started)))
     if proxy:
         found.append(_proxy(stack, home, origin.base))
     return found
@@ -264,6 +273,13 @@ def report(found: Sequence[Door]) -> None:
         counts = f"{len(door.seconds)}, {door.failed}"
         print(f"{door.name:<32}{p50:8.1f}{p99:8.1f}{adds:>20}{door.each:8.1f}  {counts}")
     by_name = {door.name: door for door in found}
+    if (older := by_name.get(OLDER)) is not None:
+        alone = by_name[ALONE]
+        print(
+            f"alone, this checkout takes {alone.each / older.each:.2f} of the other's computing, "
+            f"{alone.at(0.5) / older.at(0.5):.2f} of its p50 and "
+            f"{alone.at(0.99) / older.at(0.99):.2f} of its p99"
+        )
     proxy = by_name.get("LiteLLM's proxy in front of it")
     if proxy is not None:
         ours = by_name["rag-adapt in front of it"].at(0.5) - origin.at(0.5)
@@ -276,12 +292,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proxy", action="store_true", help="LiteLLM's proxy too")
+    parser.add_argument("--beside", type=Path, help="another checkout of ours, asked alone too")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each turn")
     parser.add_argument("--rounds", type=int, default=4, help="turns of each door")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
-        found = doors(stack, Path(home), proxy=given.proxy)
+        found = doors(stack, Path(home), proxy=given.proxy, beside=given.beside)
         asyncio.run(ask(found, rate=given.rate, seconds=given.seconds, rounds=given.rounds))
         report(found)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES: Final = 32 * 1024
 """Of a request's line and headers."""
@@ -31,8 +31,16 @@ MOST: Final = 1000
 LEAST: Final = 16
 
 
-class Connection(H11Protocol):
-    """One connection; closed where its request's head does not come, or others need the place."""
+class HeadTooLongError(Exception):
+    """Ends the reading of a request; the parser answers it with 400 and closes."""
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; closed where its request's head does not come, or others need the place.
+
+    The parser keeps what it has not understood yet, however much that is: of a head, of a chunk's
+    extensions and of trailers `HEAD_BYTES` are taken.
+    """
 
     most: ClassVar[int] = MOST
     head_seconds: ClassVar[float] = HEAD_SECONDS
@@ -42,6 +50,11 @@ class Connection(H11Protocol):
         super().__init__(*args, **more)
         self._head: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._named = 0
+        """Bytes of the request's line and of complete headers."""
+        self._in_head = False
+        self._pending = 0
+        """Bytes that came since the parser last understood something."""
 
     @property
     def idle(self) -> bool:
@@ -59,11 +72,55 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; from a head's first byte its end is awaited."""
+        self._pending += len(data)
         super().data_received(data)
+        if self._pending > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Too much came that is no body.")
         if not self.idle:
             self._stop_waiting()
         elif self._head is None:
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._named, self._in_head = 0, True
+
+    def on_url(self, url: bytes) -> None:
+        """Some of the request's target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what comes behind a body is counted, and read by nobody."""
+        self._count(len(name) + len(value))
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there; nothing is upgraded, and nothing follows where that was asked."""
+        self._in_head, self._pending = False, 0
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        self._pending = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._pending = 0
+        super().on_message_complete()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever asks for an upgrade writes no line into our log."""
+
+    def _count(self, more: int) -> None:
+        self._named += more
+        if self._named > HEAD_BYTES:
+            raise HeadTooLongError
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come; whoever answers is told that the client left."""
@@ -159,7 +216,6 @@ def server_config(
     return uvicorn.Config(
         app,
         http=type("BoundedConnection", (Connection,), bounds),
-        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_keep_alive=KEEP_ALIVE,
         backlog=BACKLOG,
         ws="none",

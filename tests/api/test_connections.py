@@ -99,6 +99,86 @@ def test_an_endless_header_is_cut_off(tmp_path: Path) -> None:
         assert sent.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
+def test_many_headers_are_refused_as_a_long_one_is(tmp_path: Path) -> None:
+    with listening(tmp_path) as port, connected(port) as sent:
+        sent.sendall(HEAD + b"X-Some: some\r\n" * (HEAD_BYTES // 10) + b"\r\n")
+        assert sent.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_long_target_is_refused(tmp_path: Path) -> None:
+    with listening(tmp_path) as port, connected(port) as sent:
+        sent.sendall(HEAD.replace(b"healthz", b"x" * HEAD_BYTES) + b"\r\n")
+        assert sent.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+CHUNKED = (
+    b"POST /v1/ask HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+ENDLESS = {
+    "an extension": b"3;x=" + b"x" * (4 * HEAD_BYTES),
+    "one trailer": b"0\r\nX-Late: " + b"x" * (4 * HEAD_BYTES),
+    "trailers": b"0\r\n" + b"X-Late: x\r\n" * HEAD_BYTES,
+}
+
+
+@pytest.mark.parametrize("sent", ENDLESS.values(), ids=ENDLESS)
+def test_what_comes_beside_a_body_has_an_end_too(tmp_path: Path, sent: bytes) -> None:
+    with listening(tmp_path) as port, connected(port) as client:
+        client.sendall(CHUNKED + b'3\r\n{"a\r\n')
+        time.sleep(0.05)
+        with suppress(ConnectionError):
+            client.sendall(sent)
+        assert client.recv(4096).startswith(b"HTTP/1.1 4")
+
+
+def test_what_comes_behind_a_body_is_no_header(tmp_path: Path) -> None:
+    late = b'e\r\n{"text": "hi"}\r\n0\r\nHost: evil.example\r\nOrigin: null\r\n\r\n'
+    with listening(tmp_path) as port, connected(port) as client:
+        client.sendall(CHUNKED)
+        time.sleep(0.05)
+        client.sendall(late)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+
+
+def test_several_requests_at_once_are_answered_in_turn(tmp_path: Path) -> None:
+    with listening(tmp_path) as port, connected(port) as client:
+        last = HEAD + b"Connection: close\r\n\r\n"
+        client.sendall((HEAD + b"\r\n") * 3 + last)
+        assert end_of(client).count(b"HTTP/1.1 200 ") == 4
+
+
+def test_an_upgrade_is_answered_as_if_nobody_had_asked_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with listening(tmp_path) as port, connected(port) as client:
+        client.sendall(asked)
+        answered = end_of(client)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answered
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /v1/ask HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        b"POST /v1/ask HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n",
+        b"GET /healthz HTTP/1.1\r\nX-Folded: a\r\n b\r\n",
+        b"GET /healthz HTTP/1.1\r\nX-Spaced : a\r\n",
+        b"NO SUCH THING\r\n",
+    ],
+    ids=["two lengths", "two figures", "folded", "a space", "no HTTP"],
+)
+def test_a_head_of_which_servers_make_different_things_is_refused(
+    tmp_path: Path, head: bytes
+) -> None:
+    with listening(tmp_path) as port, connected(port) as client:
+        client.sendall(head + b"Host: 127.0.0.1\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
 def test_as_many_connections_as_half_of_the_files() -> None:
     assert 16 <= most_connections() <= MOST
 
