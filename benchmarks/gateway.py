@@ -161,7 +161,7 @@ def doors(stack: ExitStack, home: Path, *, proxy: bool, beside: Path | None) -> 
     found = [Door(name="the server itself", url=origin.base, model=STUB, process=origin.process)]
     remote = ["--engine", "remote", "--model", f"hosted_vllm/{STUB}"]
     behind = [*remote, "--api-base", f"{origin.base}/v1"]
-    wanted = [
+    wanted: list[tuple[str, list[str], Path | None]] = [
         ("rag-adapt in front of it", behind, None),
         (ALONE, ["--engine", "scripted"], None),
         *([(OLDER, ["--engine", "scripted"], beside)] if beside is not None else []),
