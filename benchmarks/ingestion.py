@@ -6,11 +6,13 @@ figure is a ratio of two times measured in turn in one process.
 
 import argparse
 import functools
+import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -70,19 +72,19 @@ def _ingest(place: Path, documents: int, model: Embedder) -> None:
         _write(source, number, draw)
     print(f"{model.identity.name}: {documents} documents, a quarter of them HTML")
     built, whole = _timed(lambda: build_collection(folder, source, model))
-    alone = _alone(model, _texts(place))
-    print(f"  {built.chunks} chunks, {built.bytes / 1e6:.1f} MB, full build {whole:.2f} s")
-    print(f"  embedding alone {alone:.2f} s: build at {alone / whole:.2f} of its speed")
+    texts = _texts(place)
+    _, alone = _timed(lambda: _alone(model, texts))
+    print(f"  {built.chunks} chunks, {built.bytes / 1e6:.1f} MB, full build {whole.clock:.1f} s")
+    print(f"  speed of the build beside embedding alone: {alone.of(whole)}")
     for number in range(0, documents, CHANGED):
         _write(source, number, draw)
     again, follow = _timed(lambda: sync_collection(folder, source, model))
     print(
-        f"  sync, {again.parsed} changed ({again.embedded} texts): {follow:.2f} s, "
-        f"{100 * follow / whole:.1f} % of the build"
+        f"  sync, {again.parsed} changed ({again.embedded} texts): {follow.of(whole)} of the build"
     )
     idle, nothing = _timed(lambda: sync_collection(folder, source, model))
     assert idle.unchanged
-    print(f"  sync, nothing changed: {nothing:.2f} s, {100 * nothing / whole:.1f} % of the build")
+    print(f"  sync, nothing changed: {nothing.of(whole)} of the build")
 
 
 def _write(source: Path, number: int, draw: random.Random) -> None:
@@ -108,13 +110,11 @@ def _texts(place: Path) -> list[str]:
     return list(found)
 
 
-def _alone(model: Embedder, texts: Sequence[str]) -> float:
-    """Seconds to embed the texts in batches as long as a build's, long ones first."""
+def _alone(model: Embedder, texts: Sequence[str]) -> None:
+    """Embed the texts in batches as long as a build's, long ones first."""
     ordered = sorted(texts, key=len, reverse=True)
-    started = time.perf_counter()
     for first in range(0, len(ordered), BATCH):
         model.embed(ordered[first : first + BATCH])
-    return time.perf_counter() - started
 
 
 def _beside_the_library(files: ModelFiles, texts: Sequence[str]) -> None:
@@ -124,22 +124,36 @@ def _beside_the_library(files: ModelFiles, texts: Sequence[str]) -> None:
     library: Any = SentenceTransformer(str(files.path), device="cpu", local_files_only=True)
     library.encode(["warm up"])
     reference, theirs = _timed(lambda: library.encode(list(texts), show_progress_bar=False))
-    print(f"SentenceTransformer.encode at its defaults: {len(texts)} texts in {theirs:.2f} s")
+    print(f"SentenceTransformer.encode at its defaults: {len(texts)} texts in {theirs.clock:.1f} s")
     precisions: tuple[Precision, ...] = get_args(Precision)
     for precision in precisions:
         model = _embedder(files, precision)
         found, ours = _timed(functools.partial(model.embed, texts))
         cosines = np.sum(reference * found, axis=1) / np.linalg.norm(reference, axis=1)
         print(
-            f"  ours in {precision}: {theirs / ours:.2f} times as fast, cosine at least "
+            f"  ours in {precision}: {theirs.of(ours)} times as fast, cosine at least "
             f"{cosines.min():.6f}"
         )
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    started = time.perf_counter()
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a piece of work took, its child processes included."""
+
+    clock: float
+    cpu: float
+    """Seconds of computing: steadier than the clock where others work beside it."""
+
+    def of(self, other: "Spent") -> str:
+        """As a share of another one."""
+        return f"{self.clock / other.clock:.3f} (CPU {self.cpu / other.cpu:.3f})"
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, Spent]:
+    clock, before = time.perf_counter(), os.times()
     found = work()
-    return found, time.perf_counter() - started
+    after = os.times()
+    return found, Spent(clock=time.perf_counter() - clock, cpu=sum(after[:4]) - sum(before[:4]))
 
 
 if __name__ == "__main__":
