@@ -123,6 +123,8 @@ class JobStore:
 
     def claim(self) -> Job | None:
         """Make the oldest waiting job the running one; None if none waits or one runs."""
+        if not self._any_waits():  # asked ten times a second: others write here meanwhile
+            return None
         with self._changing() as connection:
             row = connection.execute(
                 "UPDATE jobs SET state = 'running', started = ? WHERE number = "
@@ -195,6 +197,11 @@ class JobStore:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _any_waits(self) -> bool:
+        with self._reading() as connection:
+            query = "SELECT 1 FROM jobs WHERE state = 'queued' LIMIT 1"
+            return connection.execute(query).fetchone() is not None
 
     def _check_room(self, connection: sqlite3.Connection) -> None:
         (active,) = connection.execute(

@@ -256,3 +256,18 @@ def test_a_closed_store_opens_again(store: JobStore) -> None:
     store.close()
     store.close()
     assert store.get(job.id) == job
+
+
+def test_to_look_for_work_takes_no_lock_that_others_wait_for(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    assert store.claim() is None
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert store.claim() is None
+        other.execute("ROLLBACK")
+    job = store.submit(BENCH)
+    claimed = store.claim()
+    assert claimed is not None
+    assert claimed.id == job.id
