@@ -123,7 +123,8 @@ async def _talk(child: Process, asked: bytes, most: int) -> bytes | None:
         parts.append(part)
         most -= len(part)
         if most < 0:
-            os.killpg(child.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(child.pid, signal.SIGKILL)
             return None
     return b"".join(parts)
 

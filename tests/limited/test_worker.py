@@ -53,7 +53,7 @@ def test_what_is_too_much_fails_alone(asked: dict[str, Any], bounds: Bounds, fac
 def test_computing_is_counted_for_each_file() -> None:
     bounds = Bounds(cpu_seconds=1)
     with Worker(tasks.whoami, bounds=bounds) as worker:
-        for _ in range(3):  # together more than one file may take
+        for _ in range(2):  # together more than one file may take
             worker.ask({"then": "compute", "seconds": 0.6})
         with pytest.raises(ParserError, match="more than 1 s of computing"):
             worker.ask({"then": "compute", "seconds": 60})

@@ -6,6 +6,7 @@ It does not read images, comments or headers, follows no link, and writes nothin
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 200 << 20
 """Of everything in the archive, unpacked."""
 MOST_PARTS: Final = 10_000
+ARCHIVE_FAULTS: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What the standard library raises over broken archives."""
 _LEVEL: Final = re.compile(r"heading ([1-9])", re.IGNORECASE)
 _BREAKS: Final = re.compile(r"\s*\n\s*")
 
@@ -38,7 +48,7 @@ def parse_docx(raw: bytes) -> Parsed:
     try:
         document = Document(io.BytesIO(raw))
         blocks = [block for block in _blocks(document) if block]
-    except (OpcError, LxmlError, KeyError, ValueError, AttributeError, IndexError) as error:
+    except (OpcError, LxmlError, KeyError, AttributeError, IndexError, *ARCHIVE_FAULTS) as error:
         raise UnusableError(f"a broken DOCX: {error}") from error
     return Parsed(text="\n\n".join(blocks))
 
@@ -53,7 +63,7 @@ def _check_archive(raw: bytes) -> None:
             _check_sizes(parts)
             for part in parts:
                 _check_part(archive, part)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+    except ARCHIVE_FAULTS as error:
         raise UnusableError(f"a broken archive: {error}") from error
 
 
