@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +22,9 @@ from rag_adapt.retrieval.scan import FoundFile
 from tests.retrieval.fakes import CountingEmbedder, numbered_corpus, write_corpus
 from tests.retrieval.made import pdf
 
+if TYPE_CHECKING:
+    from rag_adapt.retrieval.protocols import Vectors
+
 
 class CountingReader:
     """Reads as we do, and remembers what."""
@@ -31,6 +36,13 @@ class CountingReader:
     def read(self, file: FoundFile) -> ReadFile:
         self.names.append(file.name)
         return self._reader.read(file)
+
+
+class Broken(CountingEmbedder):
+    """Embeds nothing."""
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        raise OSError("unplugged")
 
 
 class CountingChunker:
@@ -216,10 +228,6 @@ def test_when_nothing_readable_is_left_the_old_collection_stays(folder: Path, so
 
 
 def test_a_file_that_failed_and_went_is_forgotten(folder: Path, source: Path) -> None:
-    class Broken(CountingEmbedder):
-        def embed(self, texts: object) -> object:  # type: ignore[override]
-            raise OSError("unplugged")
-
     write_corpus(source, {"bad.md": b"\0", "new.md": "Brand new."})
     with pytest.raises(OSError, match="unplugged"):
         sync_collection(folder, source, Broken())
@@ -229,10 +237,6 @@ def test_a_file_that_failed_and_went_is_forgotten(folder: Path, source: Path) ->
 
 
 def test_what_was_read_before_a_fault_is_not_read_again(folder: Path, source: Path) -> None:
-    class Broken(CountingEmbedder):
-        def embed(self, texts: object) -> object:  # type: ignore[override]
-            raise OSError("unplugged")
-
     write_corpus(source, {"new.md": "Brand new.", "filling.md": "Another."})
     with pytest.raises(OSError, match="unplugged"):
         sync_collection(folder, source, Broken())
