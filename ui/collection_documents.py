@@ -140,16 +140,11 @@ def _again(client: Client, name: str, one: FileInfo) -> None:
     if st.button("Try again", key=f"again-{one.document}", help="A job reads it once more."):
         with shown():
             open_job(name, client.collections.retry(name, one.document).id)
-    if st.button("Delete", key=f"remove-{one.document}", help="The file that was uploaded."):
-        _ask(client, name, one.document)
-
-
-@st.dialog("Delete this document?")
-def _ask(client: Client, name: str, document: str) -> None:
-    st.text(f"{document} was uploaded here and goes for good.")
-    if st.button("Delete the document", type="primary"):
-        with shown():
-            open_job(name, client.collections.remove(name, document).id)
+    with st.popover("Delete"):
+        st.text(f"{one.document} was uploaded here and goes for good.")
+        if st.button("Delete the document", key=f"remove-{one.document}", type="primary"):
+            with shown():
+                open_job(name, client.collections.remove(name, one.document).id)
 
 
 def _open(page: FileList) -> None:

@@ -6,10 +6,13 @@ It does not know how anything is counted, nor what a page shows of it.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-PREFIX = "rag_adapt_"
+PREFIX: Final = "rag_adapt_"
+LEFT: Final = ("unload", "eviction", "loss")
+"""Why an adapter left the engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class Counted:
     loads: int
     """Adapters that were made ready to answer."""
     failed_loads: int
+    unloads: int
+    """Adapters that left the engine."""
     proof_failures: int
     traces_lost: int
     requests: int
@@ -92,8 +97,9 @@ def counted(text: str) -> Counted:
     swaps = "adapter_swaps_total"
     return Counted(
         routes=tuple(_route(name, samples) for name in names),
-        loads=_sum(samples, swaps, outcome="done"),
-        failed_loads=_sum(samples, swaps, outcome="failed"),
+        loads=_sum(samples, swaps, kind="load", outcome="done"),
+        failed_loads=_sum(samples, swaps, kind="load", outcome="failed"),
+        unloads=sum(_sum(samples, swaps, kind=kind, outcome="done") for kind in LEFT),
         proof_failures=_sum(samples, "proof_failures_total"),
         traces_lost=_sum(samples, "traces_lost_total"),
         requests=_sum(samples, "http_requests_total"),

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from rag_adapt.api.desk import Desk
 from rag_adapt.client import Client
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.keys.store import KeyStore
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.embed import HashingEmbedder
 from rag_adapt.schemas.collections import CollectionEntry, Hit
@@ -20,9 +21,11 @@ from rag_adapt.skills.load import load_skill
 from tests.api.parts import SETTINGS, app_of, listening
 from tests.jobs.running import STAND_IN
 from tests.serving.parts import HOME, imported, indexed, service
-from tests.ui.parts import button, page, ran, until, words
+from tests.ui.parts import button, fresh, page, ran, until, words
 from tests.ui.still import still_desk
 from ui.collection_chunks import AT_ONCE, drawn
+from ui.collection_documents import AT_ONCE as PAGE
+from ui.collection_documents import LISTED
 from ui.collection_page import said
 from ui.connection import ADDRESS
 from ui.search import merged
@@ -131,6 +134,47 @@ def test_one_document_is_tried_again_and_another_deleted_by_a_job(quick: Desk) -
         ran(test)
         assert test.query_params["collection"] == "manual"
         assert not (LIBRARY / "lamp.md").exists()
+
+
+def test_a_document_that_failed_is_deleted_after_it_was_asked(quick: Desk) -> None:
+    with page("collections", collection="manual") as test:
+        assert "blank.md was uploaded here and goes for good." in words(test)
+        test.button(key="remove-blank.md").click()
+        assert "job" in ran(test).query_params
+        assert not (LIBRARY / "blank.md").exists()
+
+
+def test_many_documents_come_page_by_page_and_those_that_failed_are_not_all_spelled_out(
+    address: str,
+) -> None:
+    LIBRARY.mkdir(parents=True)
+    for number in range(PAGE + 1):
+        (LIBRARY / f"{number:03}.md").write_text("  " if number < LISTED + 1 else "# Full\n\nYes.")
+    build_collection(Path("indexes") / "manual", LIBRARY, HashingEmbedder())
+    with page("collections", collection="manual") as test:
+        assert "And 1 more of this page, in the table." in words(test)
+        assert len(test.dataframe[0].value) == PAGE
+        button(test, "Further documents").click()
+        assert list(ran(test).dataframe[0].value["document"]) == [f"{PAGE:03}.md"]
+        button(test, "First documents").click()
+        assert len(ran(test).dataframe[0].value) == PAGE
+    with page("collections", collection="manual", state="waiting") as test:
+        assert "No document is in this state." in words(test)
+
+
+def test_a_key_that_may_not_see_jobs_sees_the_documents(manual: str) -> None:
+    token = KeyStore(HOME).create("reader", "chat").token
+    with (
+        listening(app_of(service(ScriptedEngine()), desk=still_desk(SETTINGS))) as url,
+        Client(url, key=token.reveal()) as client,
+    ):
+        test = fresh()
+        test.session_state["connection.client"] = client
+        test.query_params["collection"] = manual
+        test.switch_page("views/collections.py")
+        assert next(iter(ran(test).dataframe[0].value["document"])) == "blank.md"
+        test.button(key="again-blank.md").click()
+        assert "That did not work" in words(ran(test))
 
 
 def test_work_on_a_collection_is_shown_while_it_goes_on(

@@ -45,6 +45,8 @@ rag_adapt_latency_seconds_sum{adapter="none",route="route:prompt/a"} 1.5
 # TYPE rag_adapt_adapter_swaps_total counter
 rag_adapt_adapter_swaps_total{adapter="a@1",kind="load",outcome="done"} 4.0
 rag_adapt_adapter_swaps_total{adapter="a@1",kind="load",outcome="failed"} 1.0
+rag_adapt_adapter_swaps_total{adapter="a@1",kind="unload",outcome="done"} 2.0
+rag_adapt_adapter_swaps_total{adapter="a@1",kind="eviction",outcome="done"} 1.0
 # TYPE rag_adapt_proof_failures_total counter
 rag_adapt_proof_failures_total{adapter="a@1"} 1.0
 # TYPE rag_adapt_http_requests_total counter
@@ -58,7 +60,8 @@ def test_counters_are_summed_by_what_a_person_asks() -> None:
     found = counted(COUNTS)
     assert (found.answered, found.failed) == (5, 1)
     assert (found.tokens_in, found.tokens_out) == (1200, 30)
-    assert (found.loads, found.failed_loads, found.proof_failures) == (4, 1, 1)
+    assert (found.loads, found.failed_loads, found.unloads) == (4, 1, 3)
+    assert found.proof_failures == 1
     assert (found.requests, found.refused, found.faults, found.traces_lost) == (11, 2, 1, 0)
     lora, prompt = found.routes
     assert (lora.name, lora.failed, lora.seconds) == ("route:lora/a", 1, None)

@@ -77,6 +77,7 @@ def _figures(found: Counted) -> None:
         "Tokens written": (found.tokens_out, "Of answers."),
         "Adapters loaded": (found.loads, "Made ready to answer, and proven."),
         "Loads that failed": (found.failed_loads, "Their routes answered 503."),
+        "Adapters let go": (found.unloads, "By hand, to make room, or by a restart."),
         "Failed proofs": (found.proof_failures, "An adapter was not shown to be active."),
         "Traces lost": (found.traces_lost, "Answers whose trace could not be kept."),
         "Requests": (found.requests, "Over HTTP, these pages' own among them."),
