@@ -131,7 +131,7 @@ def test_a_plan_comes_before_anything_is_asked_and_survives_a_reload(address: st
         button(again, "Change").click()
         ran(again)
         assert "order" not in again.query_params
-        assert [one.value for one in again.multiselect] == [["colours"], ["prompt", "rag"]]
+        assert [one.value for one in again.multiselect] == [["colours"], ["prompt", "rag"], []]
 
 
 def test_a_run_is_started_watched_over_a_reload_and_its_report_read(
@@ -219,7 +219,7 @@ def test_what_was_not_measured_has_no_part(address: str) -> None:
     bare = bare.model_copy(
         update={"arms": bare.arms[:1], "pairs": (), "retrieved": (), "leaks": (), "readouts": ()}
     )
-    bare = bare.model_copy(update={"interactions": (), "recommendations": ()})
+    bare = bare.model_copy(update={"interactions": (), "recommendations": (), "doses": ()})
     folder = HOME / "runs" / kept()
     (folder / "report.json").write_text(bare.model_dump_json())
     with page("benchmark", run=folder.name) as test:
@@ -419,7 +419,7 @@ def test_a_job_that_did_not_end_well_says_why_and_can_be_planned_again(address: 
     for state, said in (
         ("failed", "It failed."),
         ("cancelled", "It was cancelled."),
-        ("interrupted", "It was interrupted."),
+        ("interrupted", "It was interrupted: its process is gone."),
     ):
         job = desk.jobs.submit(["bench", state])
         desk.jobs.claim()
