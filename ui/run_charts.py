@@ -51,7 +51,7 @@ class Chart:
 
 def scores(report: Report, skill: str) -> Chart | None:
     """Score with interval per arm."""
-    rows = [
+    rows: list[Row] = [
         {
             "arm": arm.arm,
             "kind": "control" if arm.control else "route",
@@ -76,7 +76,7 @@ def scores(report: Report, skill: str) -> Chart | None:
 
 def differences(report: Report, skill: str) -> Chart | None:
     """Paired differences with intervals, around zero."""
-    rows = [
+    rows: list[Row] = [
         {
             "contrast": f"{pair.b} over {pair.a}",
             "difference": _hundred(pair.delta),
@@ -101,7 +101,7 @@ def differences(report: Report, skill: str) -> Chart | None:
 
 def costs(report: Report, skill: str) -> Chart | None:
     """Score against what an answer costs; the routes that no other beats in both are joined."""
-    rows = [
+    rows: list[Row] = [
         {
             "arm": arm.arm,
             "kind": "control" if arm.control else "route",
@@ -115,7 +115,7 @@ def costs(report: Report, skill: str) -> Chart | None:
     if not rows:
         return None
     front = _front(rows)
-    rows = [row | {"front": row["arm"] in front} for row in rows]
+    rows = [{**row, "front": row["arm"] in front} for row in rows]
     unit = ", ".join(sorted({str(row["unit"]) for row in rows}))
     wide = is_wide([row["cost"] for row in rows])
     x = Axis(field="cost", title=f"cost ({unit})", zero=True, log=wide)
@@ -140,7 +140,7 @@ def latencies(answers: Sequence[AnswerRow], skill: str) -> Chart | None:
     for row in answers:
         if row.total is not None:
             times.setdefault(row.arm, []).append(row.total)
-    rows = [
+    rows: list[Row] = [
         {"arm": arm, "seconds": round(value, 4), "share": 100 * place / len(found)}
         for arm, found in times.items()
         for place, value in enumerate(sorted(found), start=1)
@@ -167,7 +167,7 @@ def latencies(answers: Sequence[AnswerRow], skill: str) -> Chart | None:
 
 def retrieval(report: Report, skill: str) -> Chart | None:
     """Score where a gold passage was found, and where none was."""
-    rows = [
+    rows: list[Row] = [
         {
             "arm": f"{one.arm}: {named}",
             "kind": named,
@@ -195,7 +195,7 @@ def retrieval(report: Report, skill: str) -> Chart | None:
 
 def doses(report: Report, skill: str) -> Chart | None:
     """Score by how many examples a route was given, a line for each way of giving them."""
-    rows = [
+    rows: list[Row] = [
         {
             "channel": one.channel,
             "examples": one.examples,
@@ -234,7 +234,7 @@ def learning(report: Report, skill: str) -> Chart | None:
         if arm.skill == skill
         for adapter in arm.adapters
     }
-    rows = [
+    rows: list[Row] = [
         {"adapter": version, "figure": figure, "bits": value, "examples": adapter.examples}
         for version, adapter in found.items()
         for figure, value in (
@@ -257,7 +257,7 @@ def learning(report: Report, skill: str) -> Chart | None:
 
 def changes(compared: Comparison, skill: str) -> Chart | None:
     """How every arm's score changed from one run to the other."""
-    rows = [
+    rows: list[Row] = [
         {
             "arm": arm.arm,
             "kind": "both runs",
@@ -287,7 +287,7 @@ def training_loss(steps: Sequence[tuple[int, float]], bits: Sequence[tuple[int, 
         steps: Step and loss in nats per answer token.
         bits: Step and held-out bits per answer token.
     """
-    rows = [
+    rows: list[Row] = [
         {"step": step, "figure": figure, "value": value}
         for figure, curve in (("training loss (nats)", steps), ("held out (bits)", bits))
         for step, value in curve

@@ -43,6 +43,12 @@ CROSSOVER: Final = Crossover(
 )
 
 
+CURVES: Final[dict[Literal["few-shot", "lora"], tuple[float, ...]]] = {
+    "few-shot": (0.3, 0.4, 0.5),
+    "lora": (0.2, 0.5, 0.8),
+}
+
+
 def doses() -> tuple[DoseReport, ...]:
     """Two channels at three sizes; one of them was not measured."""
     return tuple(
@@ -58,7 +64,7 @@ def doses() -> tuple[DoseReport, ...]:
             ci_low=score - 0.1,
             ci_high=score + 0.1,
         )
-        for channel, scores in (("few-shot", (0.3, 0.4, 0.5)), ("lora", (0.2, 0.5, 0.8)))
+        for channel, scores in CURVES.items()
         for examples, score in zip((1, 10, 50), scores, strict=True)
     )
 
