@@ -43,6 +43,11 @@ MODES: Final[dict[str, SearchMode]] = {
 }
 HOW: Final = [*MODES, "fused+real", "fused+shuffled"]
 """How to search; `+real` with scores lent to neighbours, `+shuffled` to any others."""
+GRID: Final = [
+    FusionWeights(rank_constant=constant, neighbours=share)
+    for constant in (5, 10)
+    for share in (0.2, 0.3, 0.4)
+]
 Numbers = list[float]
 
 
@@ -79,6 +84,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--lexical-weight", type=float, default=1.0)
     parser.add_argument("--rank-constant", type=int, default=60)
     parser.add_argument("--neighbours", type=float, default=0.3)
+    parser.add_argument(
+        "--choose",
+        action="store_true",
+        help="also choose constant and neighbours' share on four corpora and ask the fifth",
+    )
     options = parser.parse_args(arguments)
     weights = FusionWeights(
         dense=options.dense_weight,
@@ -94,7 +104,44 @@ def main(arguments: Sequence[str]) -> None:
             name = f"{cut}:{mode}"
             rows[name] = bench.row(name)
             show(rows[name])
-    compare(rows, [question.corpus for question in bench.questions])
+    corpora = [question.corpus for question in bench.questions]
+    if options.choose:
+        rows["chosen elsewhere"] = chosen(bench, f"{options.rows[0]}:fused+real", corpora)
+        show(rows["chosen elsewhere"])
+    compare(rows, corpora)
+
+
+def chosen(bench: "Bench", name: str, corpora: Sequence[str]) -> Row:
+    """Each corpus asked with the setting of `GRID` that was best on the mean of the others."""
+    tried = [bench.row(name, weights) for weights in GRID]
+    best = {corpus: _best(tried, corpora, without=corpus) for corpus in set(corpora)}
+    held_out = [best[corpus] for corpus in corpora]
+    return Row(
+        name="chosen elsewhere",
+        recall={
+            budget: [row.recall[budget][at] for at, row in enumerate(held_out)]
+            for budget in tried[0].recall
+        },
+        iou={
+            budget: [row.iou[budget][at] for at, row in enumerate(held_out)]
+            for budget in tried[0].iou
+        },
+        tokens=tried[0].tokens,
+    )
+
+
+def _best(tried: Sequence[Row], corpora: Sequence[str], *, without: str) -> Row:
+    """Highest recall, all budgets and all other corpora counting alike."""
+    others = sorted(set(corpora) - {without})
+
+    def value(row: Row) -> float:
+        return sum(
+            mean([x for x, corpus in zip(scores, corpora, strict=True) if corpus == other])
+            for scores in row.recall.values()
+            for other in others
+        )
+
+    return max(tried, key=value)
 
 
 class Bench:
@@ -107,11 +154,10 @@ class Bench:
         self._budgets, self._weights = budgets, weights
         if not self._source.is_dir():
             shutil.copytree(data / "corpora", self._source)
-        self._texts: dict[str, str] = {}
         self.questions = tuple(read(data / "questions.csv"))
         self._model = default_embedder(work / "vectors.db")
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str, weights: FusionWeights | None = None) -> Row:
         """Build what is needed and ask every question."""
         cut, tokens, how = name.split(":")
         mode, _, links = how.partition("+")
@@ -123,17 +169,19 @@ class Bench:
         with Collection.open(folder, model) as collection:
             texts = {document: collection.text(document) for document in collection.documents()}
             self._check(texts)
-            search = partial(self._search, Linked(collection, links), mode)
+            search = partial(
+                self._search, Linked(collection, links), mode, weights or self._weights
+            )
             return self._asked(name, search, Ruler(texts))
 
-    def _search(self, linked: "Linked", mode: str, question: str) -> Sequence[Passage]:
-        weights = self._weights
-        if linked.links != "real":
-            weights = replace(weights, neighbours=0.0)
-        found = linked.collection.search(question, DEPTH, MODES[mode], weights=weights)
+    def _search(
+        self, linked: "Linked", mode: str, weights: FusionWeights, question: str
+    ) -> Sequence[Passage]:
+        used = weights if linked.links == "real" else replace(weights, neighbours=0.0)
+        found = linked.collection.search(question, DEPTH, MODES[mode], weights=used)
         if linked.links != "shuffled":
             return found
-        return linked.lent(found, self._weights.neighbours)
+        return linked.lent(found, weights.neighbours)
 
     def _asked(self, name: str, search: Callable[[str], Sequence[Passage]], ruler: Ruler) -> Row:
         recall: dict[int, Numbers] = {budget: [] for budget in self._budgets}
@@ -217,9 +265,9 @@ def default_embedder(cache: Path) -> Embedder:
 
 
 def show(row: Row) -> None:
-    """Recall and IoU at every budget."""
+    """Retrieved tokens, recall and IoU at every budget."""
     cells = [
-        f"{budget}: {mean(recall):5.1f} / {mean(row.iou[budget]):4.1f}"
+        f"{row.tokens[budget]:.0f}: {mean(recall):5.1f} / {mean(row.iou[budget]):4.1f}"
         for budget, recall in row.recall.items()
     ]
     print(f"{row.name:32} recall / IoU %  " + "   ".join(cells), flush=True)
