@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 from rag_adapt.core.errors import EngineError, MissingPackageError, SettingsError, UserError
 from rag_adapt.core.protocols import Progress
 from rag_adapt.engines.processes import began, end, find, spawn
-from rag_adapt.engines.vllm_looks import healthy, in_flight
+from rag_adapt.engines.vllm_looks import healthy as healthy
+from rag_adapt.engines.vllm_looks import in_flight
 from rag_adapt.engines.vllm_looks import release_of as release_of
 
 if TYPE_CHECKING:
