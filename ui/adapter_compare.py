@@ -13,6 +13,8 @@ from rag_adapt.schemas.catalog import AdapterInfo
 from rag_adapt.schemas.records import Card
 from ui.figure import figure
 from ui.run_charts import Chart
+from ui.run_marks import Axis, colours
+from ui.run_marks import curves as lines
 from ui.wording import NOTHING, Row, day, duration, size
 
 MOST: Final = 6
@@ -116,31 +118,15 @@ def curves(cards: Sequence[Card]) -> Chart | None:
     return Chart(
         title="Held-out code length by step (bits per answer token)",
         sentence="Fewer bits: the adapter expects the right answers more. Step 0 is the base.",
-        drawing={
-            "data": {"values": rows},
-            "mark": {"type": "line", "point": True},
-            "height": 320,
-            "encoding": {
-                "x": _number("step", "step", format="d", tickMinStep=1),
-                "y": _number("bits", "bits per answer token"),
-                "color": {
-                    **{"field": "adapter", "type": "nominal", "title": None},
-                    "legend": {"orient": "bottom", "columns": 1, "labelLimit": 320},
-                },
-                "tooltip": [{"field": name} for name in ("adapter", "step", "bits")],
-            },
-        },
+        drawing=lines(
+            rows,
+            x=Axis(field="step", title="step", whole=True),
+            y=Axis(field="bits", title="bits per answer token"),
+            colour=colours("adapter"),
+        ),
         rows=rows,
         file="adapters.csv",
     )
-
-
-def _number(field: str, title: str, **axis: Any) -> dict[str, Any]:
-    """A scale of numbers as Vega-Lite reads it."""
-    return {
-        **{"field": field, "type": "quantitative", "title": title},
-        **{"scale": {"zero": False}, "axis": axis},
-    }
 
 
 def _said(value: Any) -> str:
