@@ -43,6 +43,8 @@ _SCHEMA: Final = (
     "vector BLOB NOT NULL, PRIMARY KEY (weights, text_hash))",
     "CREATE VIRTUAL TABLE IF NOT EXISTS lexical USING fts5(text, content='', "
     "tokenize='porter unicode61 remove_diacritics 2')",
+    # whatever asks for all documents reads this, and no text
+    "CREATE INDEX IF NOT EXISTS documents_seen ON documents(state, path, sha256, reason)",
     "CREATE INDEX IF NOT EXISTS chunks_document ON chunks(document)",
     "CREATE INDEX IF NOT EXISTS chunks_text ON chunks(text_hash)",
     "CREATE TABLE IF NOT EXISTS pages (document INTEGER PRIMARY KEY REFERENCES documents(id), "
@@ -170,9 +172,10 @@ class Record:
 
     def paths(self, *, failed: bool = False) -> tuple[str, ...]:
         """Paths of the indexed documents, in order; on demand also of those that were left out."""
+        states = "('indexed', 'failed')" if failed else "('indexed')"
         with translated(self.path):
             rows = self.connection.execute(
-                "SELECT path FROM documents WHERE state = 'indexed' OR ? ORDER BY path", (failed,)
+                f"SELECT path FROM documents WHERE state IN {states} ORDER BY path"
             ).fetchall()
         return tuple(row[0] for row in rows)
 

@@ -199,13 +199,15 @@ class Staging:
     def _new_failures(self) -> dict[str, str]:
         """Reasons that readers do not see yet, by path."""
         with translated(self.record.path):
-            return dict(
+            seen = set(
                 self.record.connection.execute(
-                    "SELECT files.path, files.reason FROM files LEFT JOIN documents "
-                    "ON documents.path = files.path WHERE files.state = 'failed' "
-                    "AND documents.reason IS NOT files.reason ORDER BY files.path"
+                    "SELECT path, reason FROM documents WHERE state = 'failed'"
                 )
             )
+            found = self.record.connection.execute(
+                "SELECT path, reason FROM files WHERE state = 'failed' ORDER BY path"
+            ).fetchall()
+        return dict(each for each in found if each not in seen)
 
     def _is_whole(self) -> bool:
         """Whether every chunk is put in place anew."""
@@ -229,8 +231,7 @@ class Staging:
         """Whether every document that readers see came from a file that is known."""
         with translated(self.record.path):
             (strange,) = self.record.connection.execute(
-                "SELECT count(*) FROM documents LEFT JOIN files ON files.path = documents.path "
-                "WHERE files.path IS NULL"
+                "SELECT count(*) FROM (SELECT path FROM documents EXCEPT SELECT path FROM files)"
             ).fetchone()
         return int(strange) == 0
 
