@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from rag_adapt.core.errors import NotProvenError, StorageError
 from rag_adapt.core.types import AdapterRef, Call, Fingerprint, Message, Outcome
 from rag_adapt.engines.embedded import EmbeddedEngine
 from rag_adapt.engines.late import LateEngine
+from rag_adapt.engines.lifecycle import Swap
 from tests.engines.embedded_parts import call, load, make_adapter
 
 Make = Callable[..., LateEngine]
@@ -97,4 +99,80 @@ def test_an_engine_that_is_not_the_foreseen_one_is_refused(make: Make) -> None:
     engine = make(fingerprint=other)
     with pytest.raises(StorageError, match="changed while the command was starting"):
         asyncio.run(last(engine, call("hello")))
+    engine.close()
+
+
+class Holding:
+    """An engine that holds what it is told to, and answers nothing.
+
+    Args:
+        fingerprint: What it says it is.
+    """
+
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        self.fingerprint = fingerprint
+        self.held: list[str] = []
+
+    def resident(self) -> list[str]:
+        return self.held
+
+    async def load_adapter(self, ref: AdapterRef) -> None:
+        self.held.append(ref.version)
+
+    async def unload_adapter(self, version: str) -> None:
+        self.held.remove(version)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+class Noted:
+    """Notes what it is told of adapters."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def swap(self, *, adapter: str, kind: Swap, succeeded: bool) -> None:
+        self.told.append(f"{kind} {adapter} {succeeded}")
+
+    def proof_failed(self, *, adapter: str) -> None:
+        self.told.append(f"unproven {adapter}")
+
+
+def test_who_watches_is_told_also_where_the_engine_is_started_later() -> None:
+    fingerprint = Fingerprint(
+        engine="embedded",
+        model="tiny",
+        weights="b" * 64,
+        template_hash="c" * 12,
+        dtype="float32",
+        device="cpu",
+        deterministic=False,
+    )
+    holding = cast("EmbeddedEngine", Holding(fingerprint))
+
+    async def check(version: str, engine: EmbeddedEngine) -> None:
+        if version == "bad@0":
+            raise NotProvenError("it does nothing", hint="Train it again.")
+
+    engine = LateEngine(
+        fingerprint,
+        start=lambda: holding,
+        lookup=lambda version: AdapterRef(version=version, path="/adapters", rank=2),
+        check=check,
+    )
+    engine.watcher = early = Noted()
+
+    async def scene() -> None:
+        await engine.ready("one@0")
+        with pytest.raises(NotProvenError):
+            await engine.ready("bad@0")
+        engine.watcher = late
+        await (await engine.lifecycle()).unload("one@0")
+
+    late = Noted()
+    asyncio.run(scene())
+    assert early.told == ["load one@0 True", "unproven bad@0", "load bad@0 False"]
+    assert engine.watcher is late
+    assert late.told == ["unload one@0 True"]
     engine.close()
