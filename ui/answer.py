@@ -110,7 +110,7 @@ def _adapter(version: str, proof: AdapterProof | None) -> None:
         figures = proof_figures(proof)
         st.caption(label(f"adapter {adapter_name(version)}", most=200), width="content")
         if figures:
-            st.caption(figures, width="content")
+            st.caption(label(figures, most=200), width="content")
 
 
 def _passages(id: str, answer: AnswerInfo) -> None:

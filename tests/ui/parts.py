@@ -18,7 +18,7 @@ SPOKEN: Final = (
     *("warning", "info", "success", "html"),
 )
 NO_COMPONENTS: Final = BidiComponentManager()
-PATIENCE: Final = 30.0
+PATIENCE: Final = 120.0
 """Seconds that one run of a page may take on a busy machine."""
 
 

@@ -15,7 +15,7 @@ from rag_adapt.schemas.conversations import ConversationDetail, ConversationRequ
 from tests.api.parts import app_of, listening
 from tests.api.test_streaming import Slow
 from tests.serving.parts import imported, published, service
-from tests.ui.parts import button, labels, page, ran, read, until, words
+from tests.ui.parts import PATIENCE, button, labels, page, ran, read, until, words
 from ui import answer_words
 from ui.connection import ADDRESS
 
@@ -317,7 +317,7 @@ def changed() -> None:
 def test_a_document_that_changed_shows_the_passage_as_it_was_sent(client: Client) -> None:
     with page() as test:
         asked(test, "rag")
-    changed_page = AppTest.from_function(changed, default_timeout=30)
+    changed_page = AppTest.from_function(changed, default_timeout=PATIENCE)
     changed_page.session_state["connection.client"] = client
     said = ran(changed_page)
     assert "has changed since" in words(said)

@@ -174,7 +174,8 @@ def test_the_pages_process_knows_whom_to_ask_and_reaches_nobody_else(
         monkeypatch.setattr(sys, "stdin", stdin)
         monkeypatch.setattr(sys, "argv", ["ui", *arguments])
         served: list[tuple[Path, Mapping[str, Any]]] = []
-        main(lambda script, given: (served.append((script, given)), os.close(theirs)))
+        main(lambda script, given: served.append((script, given)))
+        os.close(theirs)
         assert ended.wait(10)
     signal.signal(signal.SIGINT, before)
     ((script, given),) = served
