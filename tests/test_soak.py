@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import tomllib
 
 import pytest
 from fastapi.testclient import TestClient
 
 from benchmarks import soak
 from benchmarks.besieged import slow_model
-from benchmarks.soak import Siege
+from benchmarks.soak import CONFIGURATION, Siege
 
 
 def nothing(siege: Siege) -> None:
@@ -28,6 +29,13 @@ def test_a_violation_is_printed_and_ends_the_siege_with_1(
     monkeypatch.setattr(soak, "STAGES", {"only": stage})
     assert soak.main([]) == code
     assert ("VIOLATION sums are wrong" in capsys.readouterr().out) == bool(code)
+
+
+def test_the_checker_is_told_that_a_length_alone_may_be_refused() -> None:
+    checks = tomllib.loads(CONFIGURATION)["checks"]
+    statuses = checks["negative_data_rejection"]["expected-statuses"]
+    assert {"400", "413", "415", "422"} <= set(statuses)
+    assert not [status for status in statuses if not status.startswith("4")]
 
 
 def test_the_slow_model_is_never_done_and_counts_who_waits() -> None:
