@@ -1,7 +1,7 @@
 """The drawings of charts as Vega-Lite specifications: intervals, dots, steps, lines, cells.
 
 It does not know what is drawn. They are plain JSON: making one through Altair's classes takes
-60 ms of a processor, which a page with six of them would spend at every click. The theme is the
+90 ms of a processor, which a page with six of them would spend at every click. The theme is the
 page's own; colours of marks are such as suit light and dark.
 """
 
