@@ -77,7 +77,7 @@ class Visit:
         """A page, by its address, until it shows a text."""
         begun = time.perf_counter()
         self._page.goto(f"{self._url}/{address}", wait_until="commit")
-        self._page.wait_for_function("document.querySelector('[data-test-script-state]')")
+        self._page.locator("[data-test-script-state]").first.wait_for(state="attached")
         self._page.evaluate(ANSWERED, [None, shown])
         self._keep(name, OPEN_MOST, 1000 * (time.perf_counter() - begun))
 
