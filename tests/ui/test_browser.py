@@ -1,141 +1,247 @@
-"""The front end in a real browser, as a new user would go, with answers that want to be more."""
+"""A new user's whole way through the pages in a real browser, among texts that want to be more."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
-from rag_adapt.client import Client
+from rag_adapt.api.desk import Desk
+from rag_adapt.client import Client, Upload
+from rag_adapt.core.types import Call
 from rag_adapt.engines.scripted import ScriptedEngine
-from tests.api.parts import app_of
+from tests.api.parts import SETTINGS, app_of
 from tests.client.parts import free_port, killed_at
-from tests.serving.parts import imported, service
+from tests.serving.parts import HOME, imported, published, service
+from tests.ui.browsing import CHROMIUM, REQUIRED, Opened, chromium, opened, served
+from tests.ui.test_benchmark import RUN, kept
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Page
 
-CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED: Final = os.environ.get("RAG_ADAPT_REQUIRE_BROWSER") == "1"
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not REQUIRED, reason="chromium is not installed"
 )
-ROOT: Final = Path(__file__).parents[2]
 HOSTILE: Final = (
     "<img src=http://example.invalid/x> ![x](http://example.invalid) "
     "http://example.invalid/[a](http://example.invalid) <script>window.pwned=1</script>"
 )
-PAGES: Final = tuple(
-    file.stem for file in sorted((ROOT / "ui" / "views").glob("*.py")) if file.stem != "__init__"
+QUESTION: Final = "Which colour has thing number 1?"
+SUMS: Final = "\n".join(
+    ["question,answer"]
+    + [f"{HOSTILE if n % 12 == 5 else ''} What is {n} plus 1?,{n + 1}" for n in range(24)]
 )
-MILLISECONDS: Final = 20_000
 
 
 @dataclass
-class Opened:
-    """A page in the browser and what it did."""
+class Place:
+    """A service with pages before it."""
 
-    page: "Page"
-    messages: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def outside(self) -> list[str]:
-        """Requests that left loopback."""
-        places = ((url, urlsplit(url)) for url in self.requests)
-        return [
-            url
-            for url, place in places
-            if place.scheme not in ("data", "blob") and place.hostname != "127.0.0.1"
-        ]
-
-
-@contextmanager
-def served(api: str) -> Iterator[str]:
-    """The pages as `rag-adapt ui` serves them; hands out their address."""
-    port = free_port()
-    argv = [sys.executable, "-m", "ui", "--port", str(port), "--api", api, "--until-eof"]
-    process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + 60
-        while not _healthy(url):
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        yield url
-    finally:
-        process.communicate(timeout=20)
-
-
-def _healthy(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as found:
-        return bool(found.status == 200)
-    return False
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    """Of the service: each test has its own there, the pages stay."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def pages(port: int) -> Iterator[str]:
-    with served(f"http://127.0.0.1:{port}") as url:
-        yield url
+    api: str
+    pages: str
+    desk: Desk
+    """Its jobs wait until somebody starts their runner."""
+    client: Client
 
 
 @pytest.fixture
-def api(port: int, own_folder: Path) -> Iterator[str]:
-    """The real service with a skill that has documents."""
+def place(own_folder: Path) -> Iterator[Place]:
+    """A skill with hostile documents and an adapter, and a finished run with hostile answers."""
     for document in (imported() / "corpus").iterdir():
         document.write_text(f"{HOSTILE}\n\n{document.read_text()}")
-    engine = ScriptedEngine(lambda call: HOSTILE)
-    with killed_at(port, app_of(service(engine))):
-        yield f"http://127.0.0.1:{port}"
+    engine = ScriptedEngine(_said)
+    published(engine, weights_hash=engine.fingerprint.weights)
+    answers = HOME / "runs" / kept() / "answers.jsonl"
+    text = answers.read_text().replace("where is my parcel?", HOSTILE.replace('"', ""))
+    answers.write_text(text)
+    desk = Desk.of(SETTINGS)
+    start, desk.runner.start = desk.runner.start, lambda: None  # type: ignore[method-assign]
+    port = free_port()
+    api = f"http://127.0.0.1:{port}"
+    with killed_at(port, app_of(service(engine), desk=desk)), served(api) as pages:
+        desk.runner.start = start  # type: ignore[method-assign]
+        with Client(api) as client:
+            yield Place(api=api, pages=pages, desk=desk, client=client)
 
 
-@contextmanager
-def opened(
-    browser: "Browser", scheme: Literal["light", "dark"] = "light", width: int = 1200
-) -> Iterator[Opened]:
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-    context.set_default_timeout(MILLISECONDS)
-    found = Opened(page=context.new_page())
-    found.page.on(
-        "console",
-        lambda said: found.messages.append(said.text) if is_wrong(said) else None,
+def _said(call: Call) -> str:
+    """What a hostile question deserves; else right where documents or an adapter help."""
+    asked = call.messages[-1].content.rstrip()
+    if asked.endswith(HOSTILE):
+        return HOSTILE
+    return "blue" if call.adapter is not None or "number 1 is blue" in asked else "red"
+
+
+def test_a_new_user_finds_out_which_route_to_use(place: Place, tmp_path: Path) -> None:
+    with chromium() as browser, opened(browser, tmp_path) as seen:
+        seen.page.goto(place.pages)
+        asks_three_routes(seen, place)
+        opens_a_citation(seen, place)
+        goes_by_keyboard(seen)
+        votes_and_reloads(seen, place)
+        imports_a_skill(seen)
+        job = starts_a_benchmark(seen, place)
+        reads_the_verdict(seen, place, job)
+        reads_a_run_down_to_its_items(seen)
+        searches_documents(seen, place)
+        looks_at_the_rest(seen)
+
+
+def asks_three_routes(seen: Opened, place: Place) -> None:
+    page = seen.page
+    page.get_by_text("Your conversations will be listed here.").wait_for()
+    choose(page, "Skill", "colours")
+    page.get_by_role("button", name="rag", exact=True).wait_for()
+    seen.looks("chat-empty")
+    assert seen.nameless() == []
+    ask(page, f"{QUESTION}\n{HOSTILE}")
+    page.get_by_text("to first token").nth(2).wait_for()
+    seen.settle()
+    for said in ("s of computing", "tokens in"):
+        assert page.get_by_text(said).count() == 3
+    assert page.get_by_text("proven active").count() == 1
+    assert page.get_by_text("adapter colours, weights ").count() == 1
+    shown = page.get_by_test_id("stAppViewContainer").inner_text()
+    assert shown.count(HOSTILE) == 4  # the question, and what three routes made of it
+    seen.unarmed()
+
+
+def opens_a_citation(seen: Opened, place: Place) -> None:
+    page = seen.page
+    (talk,) = place.client.conversations.all()
+    cited = place.client.conversations.show(talk.id).turns[0].generations[1].answer
+    assert cited is not None
+    page.get_by_text("Passages (").click()
+    page.get_by_role("button", name="1. ").first.click()
+    assert page.locator("mark").text_content() == cited.rag_adapt.citations[0].text
+    assert HOSTILE in cited.rag_adapt.citations[0].text
+    seen.unarmed()
+    page.keyboard.press("Escape")
+    page.locator("mark").wait_for(state="detached")
+
+
+def goes_by_keyboard(seen: Opened) -> None:
+    """From the question to the first trace and back without a pointer."""
+    page = seen.page
+    page.get_by_role("button", name="Edit").focus()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText").endswith("Trace"):
+            break
+    page.keyboard.press("Enter")
+    page.get_by_text("Sent to the model").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_text("Sent to the model").wait_for(state="detached")
+
+
+def votes_and_reloads(seen: Opened, place: Place) -> None:
+    page = seen.page
+    page.get_by_role("radio", name="Thumbs up").first.click()
+    page.get_by_text("Noted.").wait_for()
+    assert [one.vote for one in place.client.feedback.all()] == ["up"]
+    page.reload()
+    page.get_by_text("to first token").nth(2).wait_for()
+    seen.looks("chat")
+    assert seen.nameless() == []
+    page.get_by_role("button", name="New conversation").click()
+    choose(page, "Skill", "colours")
+    page.get_by_role("button", name="rag", exact=True).wait_for()
+    ask(page, QUESTION)
+    page.get_by_text("to first token").nth(2).wait_for()
+    seen.picture("chat")
+
+
+def imports_a_skill(seen: Opened) -> None:
+    page = seen.page
+    seen.turn_to("Skills")
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "sums.csv", "mimeType": "text/csv", "buffer": SUMS.encode()}
     )
-    found.page.on("pageerror", lambda error: found.messages.append(str(error)))
-    found.page.on("request", lambda request: found.requests.append(request.url))
-    yield found
-    context.close()
+    page.get_by_role("textbox", name="Name of the skill").fill("sums")
+    page.get_by_role("button", name="Import", exact=True).click()
+    page.get_by_text("Imported: 24 rows").first.wait_for()
+    seen.picture("skills")
+    seen.looks("skills")
 
 
-def is_wrong(said: "ConsoleMessage") -> bool:
-    """Errors, but for Streamlit's own guess where its server is at a page's address."""
-    guessed = re.search(r"/[a-z]+/_stcore/(health|host-config)$", said.location["url"])
-    return said.type == "error" and guessed is None
+def starts_a_benchmark(seen: Opened, place: Place) -> str:
+    page = seen.page
+    seen.turn_to("Benchmark")
+    pick(page, "Skills", "sums")
+    clear(page, "Arms")
+    pick(page, "Arms", "prompt: ")
+    pick(page, "Arms", "few-shot: ")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    page.get_by_text("a difference of").first.wait_for()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_text("It waits for its turn").first.wait_for()
+    (job,) = place.client.jobs.page().data
+    assert job.id in page.url
+    place.desk.runner.start()
+    end = time.monotonic() + 60
+    while place.client.jobs.show(job.id).state == "queued":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    page.reload()
+    return job.id
+
+
+def reads_the_verdict(seen: Opened, place: Place, job: str) -> None:
+    page = seen.page
+    page.get_by_role("button", name="Read the report").click()
+    (run,) = [one.id for one in place.client.runs.all() if "sums" in one.skills]
+    (advice,) = place.client.runs.report(run).recommendations
+    page.get_by_text(advice.sentence[:40]).first.wait_for()
+    page.get_by_text("Downloads").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="report.html").click()
+    assert Path(waiting.value.path()).read_text().startswith("<!doctype html>")
+    seen.looks("verdict")
+
+
+def reads_a_run_down_to_its_items(seen: Opened) -> None:
+    """Every part of a report that has all of them: its charts, and what turned."""
+    page = seen.page
+    page.get_by_role("button", name="All runs").click()
+    page.locator(f".st-key-read-{RUN} button").click()
+    page.get_by_text("Use rag+lora: it is better").first.wait_for()
+    seen.settle()
+    seen.picture("benchmark")
+    parts = page.get_by_test_id("stButtonGroup").first.locator("button")
+    drawn = 0
+    for part in parts.all():
+        part.click()
+        seen.settle()
+        drawn += page.locator("canvas, svg.marks").count()
+        seen.unarmed()
+    assert drawn >= 6
+    parts.get_by_text("Fixed and broken").click()
+    pick(page, "Contrast", "lora over rag: ")
+    page.get_by_text("window.pwned=1").first.wait_for()
+    seen.looks("benchmark")
+
+
+def searches_documents(seen: Opened, place: Place) -> None:
+    files = [Upload(name="lamp.md", content=f"# Lamp\n\n{HOSTILE}\n".encode())]
+    made = place.client.collections.add("manual", files)
+    assert place.client.jobs.result(made.id).error is None
+    page = seen.page
+    seen.turn_to("Collections")
+    page.locator(".st-key-open-manual button").click()
+    page.get_by_role("textbox", name="Look for").fill("lamp")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator("mark").first.wait_for()
+    seen.looks("collections")
+
+
+def looks_at_the_rest(seen: Opened) -> None:
+    for name in ("Adapters", "System"):
+        seen.turn_to(name)
+        seen.looks(name.lower())
 
 
 def ask(page: "Page", question: str) -> None:
@@ -143,73 +249,23 @@ def ask(page: "Page", question: str) -> None:
     page.keyboard.press("Enter")
 
 
-def settle(page: "Page") -> None:
-    """Wait until the page's script has ended and everything is drawn."""
-    page.locator("[data-test-script-state=notRunning]").wait_for()
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+def choose(page: "Page", name: str, option: str) -> None:
+    page.get_by_role("combobox", name=name).click()
+    page.get_by_role("option", name=option, exact=True).click()
 
 
-def choose(page: "Page", skill: str) -> None:
-    page.get_by_role("combobox", name="Skill").click()
-    page.get_by_role("option", name=skill, exact=True).click()
+def pick(page: "Page", name: str, option: str) -> None:
+    """Choose from a list, again where what is still drawn pushed it away."""
+    for _ in range(10):
+        page.get_by_role("combobox", name=name).click()
+        with suppress(PlaywrightError):
+            page.get_by_role("option", name=option).first.click(timeout=2000)
+            page.keyboard.press("Escape")
+            return
+    raise AssertionError(f"{option!r} could not be chosen")
 
 
-def test_a_new_user_asks_opens_a_citation_votes_and_finds_it_again(
-    browser: "Browser", pages: str, api: str, tmp_path: Path
-) -> None:
-    with opened(browser) as seen, Client(api) as client:
-        page = seen.page
-        page.goto(pages)
-        choose(page, "colours")
-        page.get_by_role("button", name="rag", exact=True).wait_for()
-        ask(page, f"Which colour has thing number 1?\n{HOSTILE}")
-        page.get_by_text("to first token").nth(1).wait_for()
-        page.get_by_text("Passages (").click()
-        page.get_by_role("button", name="1. ").first.click()
-        marked = page.locator("mark").text_content()
-        (kept,) = client.conversations.all()
-        turn = client.conversations.show(kept.id).turns[0]
-        cited = turn.generations[1].answer
-        assert cited is not None
-        assert HOSTILE in cited.rag_adapt.citations[0].text
-        assert marked == cited.rag_adapt.citations[0].text
-        page.keyboard.press("Escape")
-        page.locator("mark").wait_for(state="detached")
-        page.get_by_role("radio", name="Thumbs up").first.click()
-        page.get_by_text("Noted.").wait_for()
-        assert [one.vote for one in client.feedback.all()] == ["up"]
-        page.reload()
-        page.get_by_text("to first token").nth(1).wait_for()
-        settle(page)
-        page.screenshot(path=tmp_path / "chat-answers.png", full_page=True)
-        shown = page.get_by_test_id("stAppViewContainer").inner_text()
-        assert shown.count(HOSTILE) == 3  # the question, and what two routes made of it
-        assert page.evaluate("window.pwned") is None
-        assert page.locator("a[href*=example], img[src*=example]").count() == 0
-        assert seen.messages == []
-        assert seen.outside() == []
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
-def test_every_page_opens_in_both_themes_wide_and_narrow(
-    browser: "Browser",
-    pages: str,
-    api: str,
-    tmp_path: Path,
-    scheme: Literal["light", "dark"],
-    width: int,
-) -> None:
-    with opened(browser, scheme, width=width) as seen:
-        page = seen.page
-        for name in PAGES:
-            page.goto(pages if name == "chat" else f"{pages}/{name}")
-            page.get_by_role("heading", name=name.title(), exact=True).wait_for()
-            settle(page)
-            page.screenshot(path=tmp_path / f"{name}-{scheme}.png", full_page=True)
-            paper = page.evaluate(
-                "getComputedStyle(document.querySelector('.stApp')).backgroundColor"
-            )
-            darkness = sum(map(int, paper.strip("rgba()").split(",")[:3]))
-            assert (darkness < 380) == (scheme == "dark"), name
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-            assert (seen.messages, seen.outside()) == ([], []), name
+def clear(page: "Page", name: str) -> None:
+    """Take everything out of a list of several."""
+    box = page.get_by_test_id("stMultiSelect").filter(has_text=name)
+    box.get_by_role("button", name="Clear all").click()
