@@ -15,6 +15,7 @@ from rag_adapt.retrieval.again import chunker_again
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.embed import text_hash
 from rag_adapt.retrieval.files import Files, FileState, Parsing
+from rag_adapt.retrieval.means import check_means
 from rag_adapt.retrieval.parse import Reader
 from rag_adapt.retrieval.parsers.parsed import UnusableError
 from rag_adapt.retrieval.patch import Change, NewChunk, NewDocument, NoRoomError, put
@@ -254,6 +255,7 @@ class Staging:
 def _parsing(file: FoundFile, mtime_ns: int, reader: Reader) -> Parsing:
     try:
         read = reader.read(file)
+        check_means(read.parsed.text)
     except UnusableError as error:
         return Parsing(file=file, mtime_ns=0, read=None, sha256=None, reason=str(error))
     return Parsing(

@@ -13,6 +13,7 @@ from rag_adapt.retrieval.build import BuildReport, build_collection, sync_collec
 from rag_adapt.retrieval.check import check_collection
 from rag_adapt.retrieval.chunk import RecursiveChunker
 from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.means import MOST_HEADINGS
 from rag_adapt.retrieval.parse import FileReader, ReadFile
 from rag_adapt.retrieval.patch import GAP
 from rag_adapt.retrieval.progress import documents_of
@@ -216,6 +217,17 @@ def test_a_document_whose_new_bytes_fail_is_left_out_with_a_reason(
     assert [each.reason for each in report.failed] == ["binary: it holds a NUL character"]
     with Collection.open(folder) as collection:
         assert collection.search("litres", 1, "lexical") == ()
+
+
+def test_a_document_that_would_cost_too_much_is_left_out_and_the_others_go_in(
+    folder: Path, source: Path
+) -> None:
+    (source / "endless.md").write_text("# a\n" * (MOST_HEADINGS + 1))
+    report = synced(folder, source)
+    assert [each.reason for each in report.failed] == [
+        f"it has more than {MOST_HEADINGS} headings; split it into smaller files"
+    ]
+    assert report.documents == 3
 
 
 def test_when_nothing_readable_is_left_the_old_collection_stays(folder: Path, source: Path) -> None:
