@@ -142,7 +142,7 @@ def _again(client: Client, name: str, one: FileInfo) -> None:
             open_job(name, client.collections.retry(name, one.document).id)
     with st.popover("Delete"):
         st.text(f"{one.document} was uploaded here and goes for good.")
-        if st.button("Delete the document", key=f"remove-{one.document}", type="primary"):
+        if st.button("Delete the file", key=f"remove-{one.document}", type="primary"):
             with shown():
                 open_job(name, client.collections.remove(name, one.document).id)
 
