@@ -12,11 +12,13 @@ from typing import Any, Final
 from ui.wording import Row
 
 Spec = dict[str, Any]
+FRAME: Final = 120
+"""Pixels for the axis and for the names of colours, which stand below it."""
 ROW_HEIGHT: Final = 34
 """Pixels per line of a chart that has a line for every name."""
 GREY: Final = "#8a8f98"
 BLUE: Final = "#2f80ed"
-HEIGHT: Final = 320
+HEIGHT: Final = 380
 """Pixels of a chart with two scales."""
 WIDE: Final = 15.0
 """Ratio of the largest to the smallest value from which on a scale is logarithmic."""
@@ -78,7 +80,7 @@ def intervals(
         "mark": {"type": "rule", "color": GREY},
         "encoding": {"x": x.encoding()},
     }
-    height = ROW_HEIGHT * len(_order(rows, name)) + 60
+    height = ROW_HEIGHT * len(_order(rows, name)) + FRAME
     return {**_data(rows), "height": height, "layer": [*([line] if zero else []), *layers]}
 
 
@@ -86,7 +88,7 @@ def dots(rows: Sequence[Row], *, name: str, x: Axis, kind: str) -> Spec:
     """Several figures for each name on one line, told apart by colour and shape."""
     return {
         **_data(rows),
-        "height": ROW_HEIGHT * len(_order(rows, name)) + 60,
+        "height": ROW_HEIGHT * len(_order(rows, name)) + FRAME,
         "mark": {"type": "point", "size": 85, "filled": True, "opacity": 1},
         "encoding": {
             "x": x.encoding(),

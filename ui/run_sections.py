@@ -69,7 +69,7 @@ def _scores(what: Shown) -> None:
     _table("Routes", arm_rows(report, skill, control=False))
     _table("Control arms", arm_rows(report, skill, control=True))
     if left_out := [arm for arm in report.arms if arm.skill == skill and not arm.measured]:
-        st.header("Not measured", anchor=False)
+        st.subheader("Not measured", anchor=False)
         for arm in left_out:
             st.text(f"{arm.arm}: {arm.reason or 'no reason was kept'}")
     _table("Paired differences", pair_rows(report, skill))
@@ -130,7 +130,7 @@ def _more(what: Shown) -> None:
         for one in leaks
     ]
     if said:
-        st.header("What else was found", anchor=False)
+        st.subheader("What else was found", anchor=False)
     for sentence in said:
         st.text(sentence)
     found = [leak for one in leaks for leak in one.found]
@@ -154,5 +154,5 @@ def _draw(what: Shown, *drawn: Chart | None) -> None:
 
 def _table(title: str, rows: list[Row]) -> None:
     if rows:
-        st.header(title, anchor=False)
+        st.subheader(title, anchor=False)
         st.dataframe(rows, hide_index=True, alt=title)
