@@ -94,7 +94,8 @@ def test_a_new_user_finds_out_which_route_to_use(place: Place, tmp_path: Path) -
 def asks_three_routes(seen: Opened, place: Place) -> None:
     page = seen.page
     page.get_by_text("Your conversations will be listed here.").wait_for()
-    choose(page, "Skill", "colours")
+    seen.settle()
+    pick(page, "Skill", "colours")
     page.get_by_role("button", name="rag", exact=True).wait_for()
     seen.looks("chat-empty")
     assert seen.nameless() == []
@@ -148,7 +149,8 @@ def votes_and_reloads(seen: Opened, place: Place) -> None:
     seen.looks("chat")
     assert seen.nameless() == []
     page.get_by_role("button", name="New conversation").click()
-    choose(page, "Skill", "colours")
+    seen.settle()
+    pick(page, "Skill", "colours")
     page.get_by_role("button", name="rag", exact=True).wait_for()
     ask(page, QUESTION)
     page.get_by_text("to first token").nth(2).wait_for()
@@ -247,11 +249,6 @@ def looks_at_the_rest(seen: Opened) -> None:
 def ask(page: "Page", question: str) -> None:
     page.get_by_test_id("stChatInputTextArea").fill(question)
     page.keyboard.press("Enter")
-
-
-def choose(page: "Page", name: str, option: str) -> None:
-    page.get_by_role("combobox", name=name).click()
-    page.get_by_role("option", name=option, exact=True).click()
 
 
 def pick(page: "Page", name: str, option: str) -> None:
