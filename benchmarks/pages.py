@@ -90,7 +90,11 @@ class Visit:
 
     def unfolds(self, name: str) -> None:
         """A list of choices, which the browser does alone."""
-        self._page.get_by_role("combobox", name=name).click()
+        for _ in range(10):  # what is still drawn may close it again
+            self._page.get_by_role("combobox", name=name).click()
+            self._page.wait_for_timeout(500)
+            if self._page.get_by_role("option").count():
+                return
 
     def _keep(self, name: str, most: int, milliseconds: float) -> None:
         self._found.setdefault(name, Taken(name=name, most=most)).milliseconds.append(milliseconds)
