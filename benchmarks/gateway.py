@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,13 +111,18 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, *, ready: str, folder: Path | None = None, **more: str
+    command: Sequence[str],
+    port: int,
+    *,
+    ready: str,
+    folder: Path | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Started]:
     """A server as a process of its own, in this folder or another, until the block ends."""
     base, end = f"http://127.0.0.1:{port}", time.monotonic() + START
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, env={**os.environ, **more}, stdout=log, stderr=log, cwd=folder
+            command, env={**os.environ, **(more or {})}, stdout=log, stderr=log, cwd=folder
         )
         try:
             while not _answers(f"{base}{ready}"):
@@ -170,7 +175,7 @@ def doors(stack: ExitStack, home: Path, *, proxy: bool, beside: Path | None) -> 
         port = free_port()
         ours = [sys.executable, "-m", "rag_adapt", "--home", str(home / str(number)), "serve"]
         command = [*ours, *engine, "--port", str(port)]
-        started = running(command, port, ready="/readyz", folder=folder, **_quiet())
+        started = running(command, port, ready="/readyz", folder=folder, more=_quiet())
         found.append(_ours(name, stack.enter_context(started)))
     if proxy:
         found.append(_proxy(stack, home, origin.base))
@@ -206,7 +211,7 @@ def _proxy(stack: ExitStack, home: Path, origin: str) -> Door:
         # only this machine can reach it, and it holds no secret
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }
-    server = stack.enter_context(running(command, port, ready="/health/liveliness", **local))
+    server = stack.enter_context(running(command, port, ready="/health/liveliness", more=local))
     name = "LiteLLM's proxy in front of it"
     return Door(name=name, url=server.base, model=STUB, process=server.process)
 

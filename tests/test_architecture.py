@@ -19,7 +19,7 @@ DOORS = {
     "peft": {"engines/", "adapters/"},
     "torch": {"models/", "engines/", "adapters/", "retrieval/embed.py"},
     "transformers": {"models/", "engines/", "adapters/", "retrieval/embed.py"},
-    "sentence_transformers": {"retrieval/embed.py"},
+    "sentence_transformers": {"retrieval/embed.py", "retrieval/refine.py"},
 }
 """Where a vendor's library may be imported, lazily or not."""
 HEAVY = {*DOORS, "langchain_core", "scipy", "statsmodels", "datasets"}

@@ -159,7 +159,7 @@ async def start(
     summary="List runs",
     operation_id="runs",
     response_model=RunList,
-    responses=shown({"data": [RUN], "next": None}),
+    responses=shown({"data": [RUN], "next": None}, 404),
     openapi_extra=CHAT,
 )
 async def runs(

@@ -64,7 +64,9 @@ def by_meaning(sentences: Sequence[str], embedder: Embedder) -> "NDArray[np.floa
     after = sums[np.minimum(len(vectors), gaps + WINDOW)] - sums[gaps]
     lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     products = np.einsum("ij,ij->i", before, after)
-    return 1.0 - np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0.0)
+    cosines = np.zeros_like(lengths)
+    np.divide(products, lengths, out=cosines, where=lengths > 0.0)
+    return 1.0 - cosines
 
 
 def _words(counts: Sequence[Counter[str]]) -> Counter[str]:
