@@ -83,7 +83,7 @@ class Visit:
 
     def clicks(self, name: str, role: str, words: str, shown: str) -> None:
         """A button or an option, until the page shows a text."""
-        place = self._page.get_by_role(role, name=words).first  # type: ignore[arg-type]
+        place = self._page.get_by_role(role, name=words).first  # type: ignore[arg-type]  # Playwright types roles as literals
         place.wait_for()
         handle = place.element_handle()
         self._keep(name, CLICK_MOST, self._page.evaluate(ANSWERED, [handle, shown]))

@@ -66,7 +66,8 @@ def by_meaning(sentences: Sequence[str], embedder: Embedder) -> "NDArray[np.floa
     products = np.einsum("ij,ij->i", before, after)
     cosines = np.zeros_like(lengths)
     np.divide(products, lengths, out=cosines, where=lengths > 0.0)
-    return 1.0 - cosines
+    distances: NDArray[np.float64] = 1.0 - cosines
+    return distances
 
 
 def _words(counts: Sequence[Counter[str]]) -> Counter[str]:
