@@ -10,7 +10,7 @@ from rag_adapt.schemas.skills import TemplateOrder
 from rag_adapt.skills.load import find_skill
 from tests.serving.parts import HOME, imported, published
 from tests.ui.parts import button, page, ran, words
-from ui.table_columns import HEAD, columns_of, guess
+from ui.table_columns import HEAD, MOST, columns_of, guess
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
 LEAKS = [(split, n) for split in ("train", "dev", "test") for n in range(4)]
@@ -186,6 +186,7 @@ def test_columns_are_read_from_tables_and_lines_and_never_from_anything_else() -
     assert columns_of("a.json", b'{"examples": []}').names == ()
     assert columns_of("a.csv", b"").names == ()
     assert columns_of("a.jsonl", b"[" * HEAD).names == ()
-    assert columns_of("a.csv", b"a\n" + b'"' + b"x" * HEAD).names == ()
+    endless = columns_of("a.csv", b"a\n" + b'"' + b"x" * HEAD)  # read or refused, as csv is set
+    assert all(len(cell) <= MOST + 1 for row in endless.rows for cell in row.values())
     assert guess(["Label", " Text "], ("text",)) == 1
     assert guess(["a"], ("b",)) is None
