@@ -61,7 +61,7 @@ check: install
 	$(BIN)/python -m pytest tests/test_architecture.py
 
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=12 --cov --cov-report=term --cov-fail-under=95
 
 # vLLM wants an environment of its own. Its package for processors is a third party's build of vLLM.
 $(VLLM_VENV)/.installed: tests/vllm/requirements.txt

@@ -18,6 +18,20 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; threads of t
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+LONGEST = (
+    "ui/test_browser.py",
+    "test_main_job.py",
+    "test_default_model.py",
+    "test_interruptions.py",
+    "models/test_packages.py",
+    "test_planted_skill.py",
+)
+"""Files that take a minute or more: one that begins last keeps a worker waiting for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, everything else as it was."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
 
 
 @pytest.fixture(autouse=True, scope="session")
