@@ -215,7 +215,7 @@ def test_the_nearest_example_stands_next_to_the_question() -> None:
 
 def test_an_engine_without_an_end_is_a_failure() -> None:
     class Endless(ScriptedEngine):
-        async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+        async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
             async for delta in super().generate(call):
                 yield replace(delta, outcome=None)
 

@@ -158,7 +158,7 @@ class Endless(ScriptedEngine):
     open = 0
     closed: float | None = None
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         if call.messages[0].role == "system":
             async for delta in super().generate(call):
                 yield delta

@@ -54,7 +54,7 @@ class Pausing(ScriptedEngine):
         self.free = False
         self.waiting = self.stopped = 0
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         async with aclosing(super().generate(call)) as deltas:
             async for delta in deltas:
                 if delta.outcome is not None:

@@ -21,7 +21,7 @@ class Counted(Slow):
     begun = 0
     loop: asyncio.AbstractEventLoop | None = None
 
-    async def generate(self, call):  # type: ignore[no-untyped-def]
+    async def generate(self, call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         self.loop = asyncio.get_running_loop()
         self.under_way += 1
         self.begun += 1

@@ -20,7 +20,7 @@ class Slow(ScriptedEngine):
 
     closed: float | None = None
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         try:
             for _ in range(400):
                 await asyncio.sleep(0.05)
@@ -32,7 +32,7 @@ class Slow(ScriptedEngine):
 class Silent(Slow):
     """Never says anything."""
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         try:
             await asyncio.sleep(20)
             yield Delta(text="late")
@@ -43,7 +43,7 @@ class Silent(Slow):
 class Breaking(ScriptedEngine):
     """Says one word, then fails."""
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         yield Delta(text="one ")
         raise EngineError("it broke in the middle", hint="ask again")
 

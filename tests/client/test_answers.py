@@ -73,7 +73,7 @@ class Waiting(Silent):
 
     silent = False
 
-    async def generate(self, call: Call):  # type: ignore[no-untyped-def]
+    async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         self.silent = True
         async for delta in super().generate(call):
             yield delta

@@ -177,7 +177,7 @@ class Full(JobStore):
 
     faults = 2
 
-    def claim(self):  # type: ignore[no-untyped-def]
+    def claim(self):  # type: ignore[no-untyped-def]  # a fake that fails
         """See `JobStore.claim`."""
         if self.faults:
             self.faults -= 1
