@@ -221,15 +221,18 @@ def reads_a_run_down_to_its_items(seen: Opened) -> None:
         drawn += page.locator("canvas, svg.marks").count()
         seen.unarmed()
     assert drawn >= 6
+    turned = page.get_by_text("window.pwned=1")
     for _ in range(5):  # a choice made while the page is drawn anew under it may be lost
         parts.get_by_text("Fixed and broken").click()
         seen.settle()
         pick(page, "Contrast", "lora over rag: ")
         with suppress(PlaywrightError):
-            page.get_by_text("window.pwned=1").first.wait_for(timeout=20_000)
+            turned.first.wait_for(timeout=20_000)
+        seen.settle()
+        if turned.count() > 0:
             break
         parts.get_by_text("Scores").click()
-    assert page.get_by_text("window.pwned=1").count() > 0
+    assert turned.count() > 0
     seen.looks("benchmark")
 
 
