@@ -269,7 +269,8 @@ class VllmEngine:
         self._known = None
         now = asyncio.get_running_loop().time()
         for wait in list(self._waits):
-            wait.reschedule(now)
+            if not wait.expired():  # one that a look ended already may still be closing its stream
+                wait.reschedule(now)
 
     async def _restored(self, came_back: bool) -> None:
         """Restore for one beat; what takes longer goes on, and the looks with it.

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -373,6 +373,38 @@ def test_a_server_that_hangs_ends_the_answers_under_way_and_comes_back(shelf: Sh
     with serving(hang_after=2) as server:
         engine = shelf.engine(server, beat=0.05, silence=0.2)
         assert run(engine, scene()).text == spoken(shelf.weights(CODES), PROMPT)
+
+
+class Clinging(Told):
+    """An answer whose server hangs after its first piece, and which takes its time to be closed."""
+
+    def __init__(self, server: FakeVllm) -> None:
+        super().__init__()
+        self._server = server
+
+    async def generate(self, call: Call) -> AsyncGenerator[Delta, None]:
+        yield Delta(text="a")
+        self._server.hang()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.3)
+
+
+def test_an_answer_that_is_slow_to_close_does_not_end_the_watch(shelf: Shelf) -> None:
+    async def scene() -> None:
+        watching = asyncio.create_task(engine.watch())
+        with pytest.raises(EngineError, match="broke off"):
+            await answer(engine)
+        server.wake()
+        await until(lambda: engine.fault is None)
+        assert not watching.done()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    with serving() as server:
+        engine = shelf.engine(server, answers=Clinging(server), beat=0.02, silence=0.05)
+        run(engine, scene())
 
 
 class ServerDisconnectedError(Exception):
