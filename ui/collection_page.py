@@ -8,12 +8,16 @@ from typing import Final
 import streamlit as st
 
 from rag_adapt.client import Client, Upload
-from rag_adapt.schemas.collections import CollectionEntry
+from rag_adapt.schemas.collections import CollectionEntry, DocumentsAdded, TextOrder
 from ui.collection_documents import open_job, show_documents
 from ui.faults import shown
 from ui.search import search_form
 from ui.wording import plural
 
+LEFT_OUT: Final = "collections.left-out"
+"""In the state of a browser tab: by job, the documents of its upload that were not kept."""
+SHOWN: Final = 20
+"""Documents that are named."""
 STATES: Final = {
     "unfinished": "not ready: its first job has not ended, or did not get to its end",
     "damaged": "damaged: its files cannot be read; delete it and upload the documents again",
@@ -44,7 +48,7 @@ def show_collection(client: Client, name: str) -> None:
         return
     st.subheader("Add documents", anchor=False)
     with shown():
-        upload_form(client, name)
+        adding_forms(client, name)
     with st.popover("Delete this collection"), shown():
         _delete(client, name)
 
@@ -60,15 +64,37 @@ def said(entry: CollectionEntry) -> str:
     )
 
 
-def upload_form(client: Client, name: str | None) -> None:
-    """Files for a collection; without a name it is asked for.
+def adding_forms(client: Client, name: str | None) -> None:
+    """Files or a text for a collection; without a name it is asked for.
 
     Raises:
-        ApiError: a file is of no kind that is read, or the name is none.
+        ApiError: nothing of it can be read, or the name is none.
     """
+    files, text = st.tabs(["Upload files", "Write or paste text"])
+    with files:
+        _upload(client, name)
+    with text:
+        _write(client, name)
+
+
+def told_of_left_out(job: str) -> None:
+    """Documents of an upload that this browser tab sent and that were not kept."""
+    left_out = st.session_state.get(LEFT_OUT, {}).get(job, ())
+    if not left_out:
+        return
+    with st.container(border=True):
+        st.badge(f"{plural(len(left_out), 'file')} left out", icon=":material/warning:")
+        for one in left_out[:SHOWN]:
+            st.text(f"{one.document}: {one.reason}")
+        if len(left_out) > SHOWN:
+            st.text(f"And {len(left_out) - SHOWN:,} more.")
+        st.caption("The others were kept. Mend these and upload them again.")
+
+
+def _upload(client: Client, name: str | None) -> None:
     kinds = [kind.removeprefix(".") for kind in client.collections.kinds()]
     with st.form(f"upload-{name}"):
-        typed = name or st.text_input("Name", help="Small letters, digits and hyphens.")
+        typed = name or _asked()
         files = st.file_uploader(
             "Documents", type=kinds, accept_multiple_files=True, help=", ".join(kinds)
         )
@@ -79,7 +105,35 @@ def upload_form(client: Client, name: str | None) -> None:
         st.warning("Name the collection and choose at least one file.")
         return
     documents = [Upload(name=file.name, content=file.getvalue()) for file in files]
-    open_job(typed, client.collections.add(typed, documents).id)
+    _open_added(typed, client.collections.add(typed, documents))
+
+
+def _write(client: Client, name: str | None) -> None:
+    with st.form(f"write-{name}"):
+        typed = name or _asked()
+        title = st.text_input("Name of the document", max_chars=80, placeholder="Opening hours")
+        text = st.text_area("Text", height=200, placeholder="Plain text or markdown")
+        sent = st.form_submit_button("Add and index", type="primary")
+    if not sent:
+        return
+    if not typed or not title.strip() or not text.strip():
+        st.warning("Name the collection and the document, and write its text.")
+        return
+    order = TextOrder(name=title.strip(), text=text)
+    _open_added(typed, client.collections.add_text(typed, order))
+
+
+def _asked() -> str:
+    return st.text_input(
+        "Name of the collection",
+        help="Three small letters, digits or hyphens at least.",
+        placeholder="handbook",
+    ).strip()
+
+
+def _open_added(name: str, added: DocumentsAdded) -> None:
+    st.session_state[LEFT_OUT] = {added.id: added.left_out}
+    open_job(name, added.id)
 
 
 def _delete(client: Client, name: str) -> None:

@@ -16,6 +16,7 @@ from rag_adapt import __version__
 from rag_adapt.api import (
     adapter_uploads,
     adapters,
+    additions,
     catalog,
     chat,
     collections,
@@ -26,6 +27,7 @@ from rag_adapt.api import (
     feedback,
     generations,
     jobs,
+    links,
     problems,
     residence,
     runs,
@@ -67,7 +69,7 @@ TAGS: Final = [
 ]
 LONG_WORK: Final = (
     *(jobs, runs, adapter_uploads, residence, adapters, skills, templates, collections),
-    *(documents, training, system),
+    *(additions, documents, training, system),
 )
 """What needs a desk: for long work, or for its settings."""
 
@@ -132,6 +134,7 @@ def create_app(
     for part in (*answers, catalog, feedback, *work):
         app.include_router(part.router)
     problems.install(app)
+    links.install(app)
     security.install(app, store=keys, host=host, limits=limits, observer=metrics)
     return app
 

@@ -1,4 +1,4 @@
-"""`/v1/collections`: list, search, read; documents in by upload, indexed by a job.
+"""`/v1/collections`: list, search, read; documents and whole collections out again.
 
 It does not know how documents are kept, indexed or searched.
 """
@@ -6,21 +6,20 @@ It does not know how documents are kept, indexed or searched.
 import asyncio
 from dataclasses import asdict
 from pathlib import Path as Folder
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, cast
 
-from fastapi import APIRouter, Body, Form, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from rag_adapt.api.desk import (
     BENCH,
     CHAT,
     Desk,
-    IdempotencyKey,
     accept,
     accepted,
     desk_of,
     shown,
 )
-from rag_adapt.api.library import SKILLS, DocumentNotFoundError, DocumentsForm, Library
+from rag_adapt.api.library import SKILLS, DocumentNotFoundError, Library
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import own_flags
 from rag_adapt.jobs.job import Job
@@ -68,7 +67,6 @@ FOUND: Final[dict[str, Any]] = {
 }
 READERS: Final = frozenset({"adapters", "bench"})
 """Commands that may read the collections of skills."""
-FILES: Final[dict[str, Any]] = {"documents": ["# Borage light\n\nThe lamp gives 900 lm.\n"]}
 Name = Annotated[str, Path(pattern=r"^[a-z0-9-]{3,48}$", examples=["manual"])]
 Document = Annotated[str, Path(min_length=1, max_length=300, examples=["borage-light.md"])]
 
@@ -165,42 +163,6 @@ async def document(request: Request, name: Name, document: Document) -> Document
     return await asyncio.to_thread(read)
 
 
-@router.post(
-    "/v1/collections/{name}/documents",
-    summary="Add documents",
-    operation_id="add_documents",
-    status_code=202,
-    response_model=JobInfo,
-    responses=accepted(408, 413, 415, 422),
-    openapi_extra=BENCH,
-)
-async def add(
-    request: Request,
-    response: Response,
-    name: Name,
-    body: Annotated[
-        DocumentsForm,
-        Form(
-            media_type="multipart/form-data",
-            openapi_examples={"one": {"summary": "One document", "value": FILES}},
-        ),
-    ],
-    x_rag_adapt: Annotated[
-        Literal["1"],
-        Header(description="Shows that no web page sent it.", examples=["1"]),
-    ],
-    idempotency_key: IdempotencyKey = None,
-) -> JobInfo:
-    """Upload markdown and text files; a job indexes them, and makes the collection if it is new.
-
-    A document of the same name is replaced. The uploaded ones are kept where no job could be made
-    of them: send them again, or any others, later.
-    """
-    desk = desk_of(request)
-    await library_of(desk).add(name, body.documents)
-    return await accept(request, response, build_command(desk, name), idempotency_key)
-
-
 @router.delete(
     "/v1/collections/{name}/documents/{document:path}",
     summary="Delete a document",
@@ -276,7 +238,7 @@ def library_of(desk: Desk) -> Library:
 def build_command(desk: Desk, name: str) -> list[str]:
     """The command that brings a collection up to date with its uploaded documents."""
     flags = own_flags(desk.settings, ("embedder",))
-    folder = str(library_of(desk).folder(name).absolute())
+    folder = str(library_of(desk).folder(name))
     return ["index", "build", "--json", *flags, "--", name, folder]
 
 

@@ -7,20 +7,18 @@ used as a path before it was made a plain file name.
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import IO, Final
 
-from fastapi import UploadFile
-from pydantic import Field
-
-from rag_adapt.api.imports import safe_name
 from rag_adapt.core.errors import CollectionError
+from rag_adapt.limited.bounds import ParserError
 from rag_adapt.limited.call import call
 from rag_adapt.retrieval.catalog import NAME, collection_folder
 from rag_adapt.retrieval.parse import SUFFIXES
 from rag_adapt.retrieval.uploaded import BOUNDS, check_documents
-from rag_adapt.schemas.wire import Wire
 
 FOLDER: Final = "documents"
 SKILLS: Final = "skill-"
@@ -29,11 +27,29 @@ MOST: Final = 10_000
 """Documents of one collection."""
 
 
-class DocumentsForm(Wire):
-    """The field of an upload, as `multipart/form-data`."""
+SEARCHING: Final = 90.0
+"""Seconds in which it is looked for the documents that use up their reader's limits."""
+SHOWN: Final = 5
+"""Documents that an error names."""
 
-    documents: Annotated[list[UploadFile], Field(min_length=1, max_length=500)]
-    """Documents of every kind that is read."""
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """A document that somebody sent."""
+
+    name: str
+    """A plain file name."""
+    file: IO[bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What became of documents that were sent."""
+
+    kept: tuple[str, ...]
+    """Their names."""
+    left_out: tuple[tuple[str, str], ...]
+    """Name and reason of each that was not kept."""
 
 
 class DocumentNotFoundError(CollectionError):
@@ -66,7 +82,7 @@ class Library:
     """
 
     def __init__(self, home: Path, indexes: Path) -> None:
-        self._folder, self._indexes = home / FOLDER, indexes
+        self._folder, self._indexes = (home / FOLDER).absolute(), indexes
 
     def folder(self, name: str) -> Path:
         """Where a collection's documents lie."""
@@ -100,24 +116,27 @@ class Library:
         if document not in self.files(name):
             raise _no_document(name, document)
 
-    async def add(self, name: str, uploads: Sequence[UploadFile]) -> None:
-        """Keep documents, all of them or none; one of the same name is replaced.
+    async def add(self, name: str, sent: Sequence[Sent]) -> Added:
+        """Keep the documents that can be read; one of the same name is replaced.
 
         Raises:
             NotOursError: the collection was built from another folder.
-            UnreadableError: a limited process could not read one of them.
-            ParserError: to read them would take more than it may.
-            CollectionError: a file is of no kind that is read, two have one name, or too many.
+            UnreadableError: a limited process could read none of them.
+            ParserError: to find out which of them can be read would take too long.
+            CollectionError: none is of a kind that is read, or there would be too many.
         """
-        names = [safe_name(upload.filename) for upload in uploads]
-        self._check_names(names)
+        left_out, taken = _sorted(sent)
         await asyncio.to_thread(self._check_ours, name)
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".upload-", dir=self._folder) as private:
             place = Path(private)
-            asked = await asyncio.to_thread(_kept, uploads, names, place)
-            await call(check_documents, asked, refused_as=UnreadableError, bounds=BOUNDS)
-            await asyncio.to_thread(self._put, name, names, place)
+            await asyncio.to_thread(_write, taken, place)
+            failed = await _unreadable(place, [one.name for one in taken])
+            kept = [one.name for one in taken if one.name not in failed]
+            if not kept:
+                raise _none_readable(failed)
+            await asyncio.to_thread(self._put, name, kept, place)
+        return Added(kept=tuple(kept), left_out=(*left_out, *failed.items()))
 
     def _put(self, name: str, names: Sequence[str], place: Path) -> None:
         folder = self.folder(name)
@@ -155,19 +174,6 @@ class Library:
                 "choose another name.",
             )
 
-    def _check_names(self, names: Sequence[str]) -> None:
-        if len(set(names)) < len(names):
-            raise CollectionError(
-                "two of the uploaded documents have one name",
-                hint="Give each a name of its own; only letters, digits, dots and hyphens count.",
-            )
-        for name in names:
-            if Path(name).suffix.lower() not in SUFFIXES:
-                raise CollectionError(
-                    f"document {name!r} is of no kind that is read",
-                    hint=f"Upload files that end in {', '.join(sorted(SUFFIXES))}.",
-                )
-
 
 def _no_document(name: str, document: str) -> DocumentNotFoundError:
     return DocumentNotFoundError(
@@ -176,9 +182,63 @@ def _no_document(name: str, document: str) -> DocumentNotFoundError:
     )
 
 
-def _kept(uploads: Sequence[UploadFile], names: Sequence[str], place: Path) -> dict[str, str]:
-    """What the limited process is told; the documents are in the folder then."""
-    for file, upload in zip(names, uploads, strict=True):
-        with (place / file).open("xb") as kept:
-            shutil.copyfileobj(upload.file, kept)
-    return {"folder": str(place.absolute())}
+def _sorted(sent: Sequence[Sent]) -> tuple[list[tuple[str, str]], list[Sent]]:
+    """Those whose name says that they are not kept, with the reason; and the others.
+
+    Raises:
+        CollectionError: there are no others.
+    """
+    left_out: list[tuple[str, str]] = []
+    taken: dict[str, Sent] = {}
+    for one in sent:
+        if Path(one.name).suffix.lower() not in SUFFIXES:
+            left_out.append((one.name, "it is of no kind that is read"))
+        elif one.name in taken:
+            left_out.append((one.name, "another one of this upload has the same name"))
+        else:
+            taken[one.name] = one
+    if not taken:
+        raise CollectionError(
+            f"document {left_out[0][0]!r} is of no kind that is read",
+            hint=f"Upload files that end in {', '.join(sorted(SUFFIXES))}.",
+        )
+    return left_out, list(taken.values())
+
+
+def _write(sent: Sequence[Sent], place: Path) -> None:
+    for one in sent:
+        with (place / one.name).open("xb") as kept:
+            shutil.copyfileobj(one.file, kept)
+
+
+async def _unreadable(
+    place: Path, files: Sequence[str], until: float | None = None
+) -> dict[str, str]:
+    """Why which of the files cannot be read; who breaks the reader is found by halves.
+
+    Raises:
+        ParserError: to find them all would take too long.
+    """
+    end = time.monotonic() + SEARCHING if until is None else until
+    asked = {"folder": str(place), "files": list(files)}
+    try:
+        found: dict[str, str] = (await call(check_documents, asked, bounds=BOUNDS))["failed"]
+    except ParserError as error:
+        if len(files) == 1:
+            return {files[0]: error.fact}
+        if time.monotonic() > end:
+            raise
+    else:
+        return found
+    half = len(files) // 2
+    first = await _unreadable(place, files[:half], end)
+    return first | await _unreadable(place, files[half:], end)
+
+
+def _none_readable(failed: Mapping[str, str]) -> UnreadableError:
+    named = "; ".join(f"{name}: {reason}" for name, reason in list(failed.items())[:SHOWN])
+    more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+    return UnreadableError(
+        f"no document can be read: {named}{more}",
+        hint="Mend them and upload them again; nothing of this upload was kept.",
+    )

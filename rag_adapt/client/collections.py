@@ -14,11 +14,13 @@ from rag_adapt.schemas.collections import (
     CollectionList,
     CollectionRemoved,
     DocumentList,
+    DocumentsAdded,
     DocumentText,
     FileList,
     FileState,
     SearchRequest,
     SearchResult,
+    TextOrder,
 )
 from rag_adapt.schemas.jobs import JobInfo
 
@@ -142,8 +144,12 @@ class Collections:
         request = Request(method="POST", path=place, key=key or fresh_key())
         return self._connection.fetch(JobInfo, request)
 
-    def add(self, name: str, documents: Sequence[Upload], *, key: str | None = None) -> JobInfo:
-        """Upload markdown and text files; a job indexes them, and makes the collection if new.
+    def add(
+        self, name: str, documents: Sequence[Upload], *, key: str | None = None
+    ) -> DocumentsAdded:
+        """Upload documents; a job indexes them, and makes the collection if it is new.
+
+        Those that cannot be read are left out: `left_out` names them with the reason.
 
         Args:
             name: Of the collection.
@@ -151,7 +157,7 @@ class Collections:
             key: One key makes one job, however often it is sent; a new one by default.
 
         Raises:
-            ApiError: a file is of no kind that is read, or the documents lie elsewhere.
+            ApiError: not one of them can be read, or the collection's documents lie elsewhere.
         """
         request = Request(
             method="POST",
@@ -160,7 +166,27 @@ class Collections:
             patience="upload",
             key=key or fresh_key(),
         )
-        return self._connection.fetch(JobInfo, request)
+        return self._connection.fetch(DocumentsAdded, request)
+
+    def add_text(self, name: str, text: TextOrder, *, key: str | None = None) -> DocumentsAdded:
+        """Keep a text as a document; a job indexes it, and makes the collection if it is new.
+
+        Args:
+            name: Of the collection.
+            text: With the name that the document is to have; `kept` says what became of it.
+            key: One key makes one job, however often it is sent; a new one by default.
+
+        Raises:
+            ApiError: there is nothing to read in it, or the collection's documents lie elsewhere.
+        """
+        request = Request(
+            method="POST",
+            path=path("collections", name, "texts"),
+            body=text,
+            patience="upload",
+            key=key or fresh_key(),
+        )
+        return self._connection.fetch(DocumentsAdded, request)
 
     def remove(self, name: str, document: str) -> JobInfo:
         """Delete an uploaded document; a job takes it out of the index.

@@ -6,32 +6,24 @@ It does not know HTTP or collections; indexing reads the documents again.
 from pathlib import Path
 from typing import Any, Final
 
-from rag_adapt.core.errors import CollectionError
 from rag_adapt.limited.bounds import Bounds
-from rag_adapt.retrieval.parse import read_corpus
+from rag_adapt.retrieval.parse import FileReader
+from rag_adapt.retrieval.parsers.parsed import UnusableError
+from rag_adapt.retrieval.scan import scan_folder
 
-SHOWN: Final = 5
-"""Documents that are named."""
 BOUNDS: Final = Bounds(seconds=60, cpu_seconds=30, memory_bytes=1 << 30)
 
 
 def check_documents(asked: dict[str, Any]) -> dict[str, Any]:
-    """Read every document of `folder` as indexing will.
-
-    Raises:
-        CollectionError: naming those that cannot be read, and why.
-    """
-    folder = Path(asked["folder"])
-    try:
-        failed = read_corpus(folder, confined=True).failed
-    except CollectionError as error:
-        fact = error.fact.replace(f"corpus {str(folder)!r} holds", "the upload holds")
-        raise CollectionError(fact, hint="Upload documents that hold text.") from error
-    if failed:
-        named = "; ".join(f"{one.path}: {one.reason}" for one in failed[:SHOWN])
-        more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
-        raise CollectionError(
-            f"documents cannot be read: {named}{more}",
-            hint="Leave them out or mend them; nothing of this upload was kept.",
-        )
-    return {}
+    """Read the documents `files` of `folder` as indexing will; `failed`: why which cannot be."""
+    files = frozenset(asked["files"])
+    scan = scan_folder(Path(asked["folder"]))
+    failed = {one.path: one.reason for one in scan.failed if one.path in files}
+    with FileReader(confined=True) as reader:
+        for file in scan.files:
+            if file.name in files:
+                try:
+                    reader.read(file)
+                except UnusableError as error:
+                    failed[file.name] = str(error)
+    return {"failed": failed}

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from rag_adapt.retrieval.catalog import State
 from rag_adapt.retrieval.protocols import SearchMode
+from rag_adapt.schemas.jobs import JobInfo
 from rag_adapt.schemas.orders import Order
 from rag_adapt.schemas.wire import Wire
 
@@ -44,6 +45,32 @@ class CollectionRemoved(Wire):
     name: str
     bytes: int
     """Of its record, its indexes and its uploaded documents."""
+
+
+class TextOrder(Order):
+    """A document as text."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    """Becomes a file name of letters, digits, dots and hyphens; `.md` is added where it ends in
+    neither `.md` nor `.txt`."""
+    text: Annotated[str, StringConstraints(min_length=1, max_length=1_000_000)]
+    """Markdown or plain text."""
+
+
+class LeftOut(Wire):
+    """A document that was sent and not kept."""
+
+    document: str
+    reason: str
+
+
+class DocumentsAdded(JobInfo):
+    """The job that indexes documents, and which they are."""
+
+    kept: list[str]
+    """File names, as the documents are called from now on."""
+    left_out: list[LeftOut]
+    """The others, each with the reason."""
 
 
 class SearchRequest(Order):

@@ -1,5 +1,6 @@
 """`/v1/collections`: listed, searched, read; filled by uploads that jobs index."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,18 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from rag_adapt.api import additions
 from rag_adapt.api import collections as endpoints
 from rag_adapt.api.desk import Desk
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.embed import HashingEmbedder
-from rag_adapt.schemas.collections import CollectionEntry, SearchRequest, SearchResult
+from rag_adapt.schemas.collections import (
+    CollectionEntry,
+    DocumentsAdded,
+    SearchRequest,
+    SearchResult,
+    TextOrder,
+)
 from tests.api.parts import SETTINGS, client_of
 from tests.api.working import ended, idle_desk, working
 from tests.serving.parts import HOME
@@ -20,6 +28,7 @@ DOCUMENTS = {
     "lamp.md": "# Lamp\n\nThe lamp gives 900 lm.\n",
     "kettle.md": "# Kettle\n\nThe kettle holds two litres.\n",
 }
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -115,14 +124,63 @@ def test_names_of_uploads_stay_inside_their_folder(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     "documents",
-    [{"lamp.exe": "x"}, {"a/lamp.md": "x", "b/lamp.md": "y"}],
-    ids=["kind", "one name"],
+    [{"lamp.exe": "x"}, {"lamp.exe": "x", "kettle.svg": "y"}],
+    ids=["one", "two"],
 )
 def test_documents_that_cannot_be_kept_are_refused(
     client: TestClient, documents: dict[str, str]
 ) -> None:
     response = upload(client, "shop", documents)
     assert (response.status_code, response.json()["code"]) == (400, "collection")
+    assert client.get("/v1/jobs").json()["data"] == []
+
+
+def test_a_text_becomes_a_document_of_its_name() -> None:
+    with working(Desk.of(SETTINGS)) as client:
+        text = {"name": "Opening hours", "text": "# Hours\n\nFrom nine to five.\n"}
+        response = client.post("/v1/collections/shop/texts", json=text)
+        told = response.json()
+        assert (response.status_code, told["kept"]) == (202, ["Opening-hours.md"])
+        assert response.headers["Location"] == f"/v1/jobs/{told['id']}"
+        assert ended(client, told["id"])["state"] == "done"
+        read = client.get("/v1/collections/shop/documents/Opening-hours.md").json()
+        assert read["text"] == text["text"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("notes.TXT", "notes.TXT"),
+        ("version 1.2", "version-1.2.md"),
+        ("a.pdf", "a.pdf.md"),
+        ("Q/A", "Q-A.md"),
+        ("../../evil", "evil.md"),
+        ("x" * 80, "x" * 80 + ".md"),
+    ],
+    ids=["ending", "dot", "other ending", "slash", "path", "long"],
+)
+def test_the_name_of_a_text_becomes_a_plain_one(client: TestClient, sent: str, kept: str) -> None:
+    response = client.post("/v1/collections/shop/texts", json={"name": sent, "text": "Text."})
+    assert (response.status_code, response.json()["kept"]) == (202, [kept])
+    assert [path.name for path in (HOME / "documents" / "shop").iterdir()] == [kept]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code"),
+    [
+        ({"name": "blank", "text": " \n"}, 422, "document-unreadable"),
+        ({"name": "…", "text": "Text."}, 400, "collection"),
+        ({"name": "", "text": "Text."}, 400, "invalid-request"),
+        ({"name": "hours", "text": "\ud800"}, 400, "invalid-request"),
+        ({"name": "hours", "text": 1}, 400, "invalid-request"),
+    ],
+    ids=["blank", "no name", "empty name", "half a character", "number"],
+)
+def test_a_text_that_cannot_be_kept_is_refused(
+    client: TestClient, text: dict[str, Any], status: int, code: str
+) -> None:
+    response = client.post("/v1/collections/shop/texts", content=json.dumps(text), headers=JSON)
+    assert (response.status_code, response.json()["code"]) == (status, code)
     assert client.get("/v1/jobs").json()["data"] == []
 
 
@@ -151,3 +209,5 @@ def test_the_examples_are_valid() -> None:
     assert CollectionEntry.model_validate(endpoints.ENTRY)
     assert SearchRequest.model_validate(endpoints.QUERY)
     assert SearchResult.model_validate(endpoints.FOUND)
+    assert DocumentsAdded.model_validate(additions.ADDED)
+    assert TextOrder.model_validate(additions.TEXT)

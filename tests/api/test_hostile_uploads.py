@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -119,17 +120,44 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("data", DOCUMENTS.values(), ids=DOCUMENTS)
-@pytest.mark.parametrize("beside", [{}, {"good.md": b"# Good\n\nText."}], ids=["alone", "beside"])
 def test_a_document_that_is_no_text_is_named_and_nothing_is_kept(
-    client: TestClient, data: bytes, beside: dict[str, bytes]
+    client: TestClient, data: bytes
 ) -> None:
-    response = added(client, {"bad.md": data, **beside})
+    response = added(client, {"bad.md": data})
     problem = response.json()
     assert (response.status_code, problem["code"]) == (422, UnreadableError.code)
     assert "bad.md" in problem["detail"]
     assert "/" not in problem["detail"]
     assert nothing_stays()
     assert client.get("/v1/jobs").json()["data"] == []
+
+
+def test_beside_documents_that_are_no_text_the_others_are_kept(client: TestClient) -> None:
+    bad = {f"{name}.md": data for name, data in DOCUMENTS.items()}
+    good = {"good.md": b"# Good\n\nText.", "run.exe": b"text", "a/good.md": b"another"}
+    response = added(client, bad | good)
+    told = response.json()
+    assert (response.status_code, told["kept"]) == (202, ["good.md"])
+    reasons = {one["document"]: one["reason"] for one in told["left_out"]}
+    named = {"NUL-bytes.md", "half-a-character.md", "another-kind.md", "empty.md", "too-large.md"}
+    assert set(reasons) == named | {"run.exe", "good.md"}
+    assert reasons["run.exe"] == "it is of no kind that is read"
+    assert reasons["good.md"] == "another one of this upload has the same name"
+    assert not any("/" in reason for reason in reasons.values())
+    kept = [path for path in (HOME / "documents").rglob("*") if path.is_file()]
+    assert [(path.name, path.read_bytes()) for path in kept] == [("good.md", good["good.md"])]
+
+
+def test_a_document_that_breaks_its_reader_is_found_among_the_others(client: TestClient) -> None:
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("word/document.xml", b"<a>" * 3_000_000)
+    good = {f"{number}.md": b"# Good" for number in range(3)}
+    told = added(client, {**good, "bomb.docx": bomb.getvalue()}).json()
+    assert (told["kept"], [one["document"] for one in told["left_out"]]) == (
+        list(good),
+        ["bomb.docx"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,6 +202,7 @@ def test_others_are_answered_while_a_file_is_read(client: TestClient) -> None:
     found: list[Any] = []
     rows = ROWS.encode() + b"".join(b"sum %d of it,%d\n" % (n, n) for n in range(8_000))
     with client:
+        assert client.get("/v1/skills").status_code == 200  # the first one takes its time
         reading = threading.Thread(target=lambda: found.append(imported(client, rows)))
         reading.start()
         times = []
@@ -181,7 +210,7 @@ def test_others_are_answered_while_a_file_is_read(client: TestClient) -> None:
             begun = time.monotonic()
             assert client.get("/v1/skills").status_code == 200
             times.append(time.monotonic() - begun)
-        reading.join()
+        reading.join(60)
     assert found[0].status_code == 201
     assert found[0].json()["rows"] == 8_020
     assert len(times) > 3

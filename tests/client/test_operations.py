@@ -14,7 +14,7 @@ import pytest
 from rag_adapt.client import ApiError, Client, Upload
 from rag_adapt.client.streams import Stream
 from rag_adapt.schemas.adapters import TrainRequest
-from rag_adapt.schemas.collections import SearchRequest
+from rag_adapt.schemas.collections import SearchRequest, TextOrder
 from rag_adapt.schemas.comparisons import ComparisonRequest
 from rag_adapt.schemas.conversations import ConversationRequest, TurnRequest
 from rag_adapt.schemas.feedback import FeedbackRequest
@@ -94,6 +94,7 @@ CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "chunks": lambda c: c.collections.chunks_page("manual", "a.md", limit=5, cursor=7),
     "retry_document": lambda c: c.collections.retry("manual", "a.md"),
     "add_documents": lambda c: c.collections.add("manual", [FILE]),
+    "add_text": lambda c: c.collections.add_text("manual", TextOrder(name="a", text="b")),
     "delete_document": lambda c: c.collections.remove("manual", "a.md"),
     "adapters": lambda c: c.adapters.all(),
     "adapter": lambda c: c.adapters.show(VERSION),

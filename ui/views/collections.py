@@ -7,7 +7,7 @@ is looked at.
 import streamlit as st
 
 from rag_adapt.client import Client
-from ui.collection_page import said, show_collection, upload_form
+from ui.collection_page import adding_forms, said, show_collection, told_of_left_out
 from ui.connection import service
 from ui.faults import shown
 from ui.job_watch import OVER, back, list_unfinished, listed, open_only, watch
@@ -32,11 +32,12 @@ def draw(client: Client) -> None:
             _list(client)
         st.subheader("A new one", anchor=False)
         with shown():
-            upload_form(client, None)
+            adding_forms(client, None)
 
 
 def _job(client: Client, id: str) -> None:
     """Documents on their way into the index."""
+    told_of_left_out(id)
     job = watch(client, id)
     name = st.query_params.get("collection")
     if job is not None and job.state in OVER and name and st.button("Open the collection"):
@@ -47,8 +48,8 @@ def _list(client: Client) -> None:
     collections = client.collections.all()
     if not collections:
         st.info(
-            "No collection yet. Upload documents below; a skill's own documents are indexed when "
-            "they are first needed."
+            "No collection yet. Upload documents below, or paste a text. A skill's own documents are "
+            "indexed when they are first needed."
         )
     for entry in collections:
         with listed():
@@ -58,5 +59,8 @@ def _list(client: Client) -> None:
 
 
 st.title("Collections", anchor=False)
+st.caption(
+    "Documents, cut into passages that can be searched. The route rag reads its skill's own."
+)
 with shown():
     draw(service())
