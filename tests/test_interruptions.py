@@ -13,25 +13,26 @@ import pytest
 from tests.samples import write_skill
 
 ROOT = Path(__file__).parent.parent
+HEARS_CTRL_C = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("rag_adapt", run_name="__main__", alter_sys=True)
+"""
+"""A job in the background of a script inherits that Ctrl-C is ignored. The child sees to it itself:
+a function before its beginning would fork this process, with all its threads and their locks."""
 SCRIPTED = ["--engine", "scripted", "--embedder", "hashing", "--arms", "prompt,bare"]
 
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        [sys.executable, "-m", "rag_adapt", *arguments],
+        [sys.executable, "-c", HEARS_CTRL_C, *arguments],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_hear_ctrl_c,
     )
-
-
-def _hear_ctrl_c() -> None:
-    """A job in the background of a script inherits that Ctrl-C is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(folder: Path, *arguments: str) -> None:
