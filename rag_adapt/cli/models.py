@@ -58,7 +58,8 @@ def show(
     print_table(
         ("", "source", "state", "where"),
         [("*" if place.found else "", place.source, place.state, place.where) for place in looked],
-        title=f"{kind} model {name!r}: the first * is used",
+        title=f"{kind} model {name!r}: "
+        + ("the first * is used" if any(place.found for place in looked) else "it is nowhere"),
     )
 
 

@@ -34,6 +34,7 @@ def test_show_lists_every_place(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for source in ("folder", "cache", "package", "hub"):
         assert source in shown
+    assert "it is nowhere" in shown
 
 
 def test_show_as_json_marks_the_place_that_is_used(
