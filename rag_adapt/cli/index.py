@@ -1,4 +1,4 @@
-"""`rag-adapt index`: build, search, check, list and remove collections.
+"""`rag-adapt index`: build, search, list and remove collections; the rest by its own files.
 
 It does not know how any of it is done.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
-from rag_adapt.cli import index_documents
+from rag_adapt.cli import index_documents, index_mending
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 from rag_adapt.retrieval.protocols import SearchMode
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Build and search collections of documents.", no_args_is_help=True)
 app.command("sync")(index_documents.sync)
 app.command("show")(index_documents.show)
+app.command("check")(index_mending.check)
+app.command("rebuild")(index_mending.rebuild)
 
 Name = Annotated[str, typer.Argument(help="The collection: 3 to 48 of a-z, 0-9 and hyphens.")]
 EmbedderName = Annotated[
@@ -212,24 +214,6 @@ def evaluate(
         print_json({"collection": name, "k": asked.k, "budget_tokens": budget_tokens, **quality})
         return
     print_quality(quality)
-
-
-@app.command("check")
-def check(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Compare a collection with itself, and Chroma with it; exit code 1 if anything is wrong."""
-    from rag_adapt.retrieval.catalog import collection_folder
-    from rag_adapt.retrieval.check import check_collection
-
-    findings = check_collection(collection_folder(settings_of(context).indexes, name))
-    if as_json:
-        print_json({"collection": name, "findings": [asdict(each) for each in findings]})
-    elif findings:
-        rows = [(each.subject, each.problem, each.remedy) for each in findings]
-        print_table(("subject", "problem", "remedy"), rows, title=f"collection {name}")
-    else:
-        typer.echo(f"collection {name}: nothing wrong")
-    if findings:
-        raise typer.Exit(1)
 
 
 @app.command("list")

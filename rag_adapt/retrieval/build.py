@@ -7,7 +7,6 @@ vectors are kept as soon as they are made; what readers see changes in one trans
 end. A build that was killed and is run again therefore reads and embeds only what is missing.
 """
 
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.protocols import Progress, Silent
-from rag_adapt.retrieval.chroma import CHROMA_FOLDER
+from rag_adapt.retrieval.chroma import drop_caches
 from rag_adapt.retrieval.chunk import DEFAULT_TOKENS
 from rag_adapt.retrieval.chunkers.registry import DEFAULT, chunker_named
 from rag_adapt.retrieval.embedding import BATCH, embed_missing
@@ -26,6 +25,7 @@ from rag_adapt.retrieval.protocols import Chunker, Embedder
 from rag_adapt.retrieval.record import Record
 from rag_adapt.retrieval.scan import Scan, nothing_usable, scan_folder
 from rag_adapt.retrieval.staging import Goal, Staging
+from rag_adapt.retrieval.stamp import write_stamp
 
 __all__ = ["BATCH", "BuildReport", "build_collection", "sync_collection"]
 
@@ -159,10 +159,11 @@ def _finish(
     if change is not None:
         embedded = embed_missing(record, change.documents, staging.text, goal.embedder, progress)
         staging.put(change)
-        shutil.rmtree(folder / CHROMA_FOLDER, ignore_errors=True)
+        drop_caches(folder)
     outcome = staging.outcome()
     meta = record.meta()
     assert meta is not None  # it was put in place, now or before
+    write_stamp(folder, meta)
     return BuildReport(
         documents=outcome.documents,
         chunks=record.count("chunks"),

@@ -5,91 +5,115 @@ It does not mend anything and needs no embedder.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from rag_adapt.core.errors import CollectionError, LockedError
-from rag_adapt.retrieval.chroma import CHROMA_FOLDER, ChromaIndex, is_complete
+from rag_adapt.core.errors import CollectionError
+from rag_adapt.retrieval.check_cache import cache_findings
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.embed import text_hash
+from rag_adapt.retrieval.finding import Finding
 from rag_adapt.retrieval.lexical import search_words
+from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.retrieval.record import ChunkRow, DocumentRow, Meta, Record
 from rag_adapt.retrieval.sqlite import translated
+from rag_adapt.retrieval.stamp import older
+
+__all__ = ["Finding", "check_collection", "meta_of"]
 
 SAMPLE: Final = 50
-"""Chunks whose vectors and words are looked up; spread evenly over the collection."""
+"""Chunks whose words are looked up, and that an embedder is asked for again; spread evenly over
+the collection."""
 TOLERANCE: Final = 1e-3
+ALIKE: Final = 0.99
+"""Cosine of a stored vector and a new one of the same text, at least; rounding alone takes less."""
+SEVERAL: Final = 3
+"""Findings of one kind that are spelled out one by one; more of them are counted."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that is wrong with a collection."""
-
-    subject: str
-    """What it is about: `record`, a document's path, `chunk 12`, `lexical` or `chroma`."""
-    problem: str
-    remedy: str
-    """What to do, with the exact command."""
-
-
-def check_collection(folder: Path) -> list[Finding]:
+def check_collection(folder: Path, embedder: Embedder | None = None) -> list[Finding]:
     """Everything that is wrong with a collection; an empty list where all is well.
 
     A damaged record is a finding, too.
 
+    Args:
+        folder: `indexes/<name>`.
+        embedder: The one it was built with: a sample of its texts is embedded again and compared.
+            None asks no embedder; vectors of another one are then found where their length or
+            norm gives them away, or where Chroma holds others.
+
     Raises:
         CollectionError: there is no such collection, or no build of it was ever finished.
     """
-    rebuild = f"Run `rm -r {folder}`, then `rag-adapt index build {folder.name} DIR`."
+    anew = f"Run `rm -r {folder}`, then `rag-adapt index build {folder.name} DIR`."
     try:
         record = Record.read(folder)
     except CollectionError as exc:
         if exc.__cause__ is None:
             raise
-        return [Finding(subject="record", problem=exc.fact, remedy=rebuild)]
+        return [Finding(subject="record", problem=exc.fact, remedy=anew)]
     try:
-        return list(_findings(record, folder, rebuild))
+        return list(_findings(record, folder, embedder, anew))
     except CollectionError as exc:
         if exc.__cause__ is None:
             raise
-        return [Finding(subject="record", problem=exc.fact, remedy=rebuild)]
+        return [Finding(subject="record", problem=exc.fact, remedy=anew)]
     finally:
         record.close()
 
 
-def _findings(record: Record, folder: Path, rebuild: str) -> Iterator[Finding]:
-    for subject, problem in _record_problems(record, folder):
-        yield Finding(subject=subject, problem=problem, remedy=rebuild)
-    yield from _chroma_findings(record, folder)
+def meta_of(record: Record) -> Meta:
+    """What a collection was built from.
+
+    Raises:
+        CollectionError: no build of it was ever finished.
+    """
+    meta, name = record.meta(), record.path.parent.name
+    if meta is None:
+        raise CollectionError(
+            f"collection {name!r} is not finished: its build is running or was interrupted",
+            hint=f"Wait for it, or go on with it: `rag-adapt index build {name} DIR`.",
+        )
+    return meta
 
 
-def _record_problems(record: Record, folder: Path) -> Iterator[tuple[str, str]]:
-    meta = _meta(record, folder)
+def _findings(
+    record: Record, folder: Path, embedder: Embedder | None, anew: str
+) -> Iterator[Finding]:
+    meta, name = meta_of(record), folder.name
+    for subject, problem in _record_problems(record):
+        yield Finding(subject=subject, problem=problem, remedy=anew)
+    if (problem_ := older(folder, meta)) is not None:
+        remedy = (
+            f"Bring it up to date with its documents: `rag-adapt index sync {name} DIR`; or keep "
+            f"it as it is: `rag-adapt index rebuild {name}`."
+        )
+        yield Finding(subject="record", problem=problem_, remedy=remedy)
+    mend = f"Run `rag-adapt index rebuild {name}`: it embeds nothing."
+    for subject, problem in _lexical_problems(record):
+        yield Finding(subject=subject, problem=problem, remedy=mend)
+    mend = (
+        f"Run `rag-adapt index rebuild {name}`: it takes the vectors that embedders remember; "
+        f"what is still missing then needs `rag-adapt index build {name} DIR`."
+    )
+    for subject, problem in _vector_problems(record, meta, embedder):
+        yield Finding(subject=subject, problem=problem, remedy=mend)
+    yield from cache_findings(record, meta, folder)
+
+
+def _record_problems(record: Record) -> Iterator[tuple[str, str]]:
     with translated(record.path):
         answers = [row[0] for row in record.connection.execute("PRAGMA integrity_check")]
-    if answers != ["ok"]:
-        yield "record", f"SQLite finds it damaged: {answers[0]}"
+    if said := [each for each in answers if each != "ok" and not _of_words(each)]:
+        yield "record", f"SQLite finds it damaged: {said[0]}"
     documents = {row.path: row for row in record.documents()}
     chunks = record.chunks()
     if (count := record.count("chunks")) != len(chunks):
         yield "record", f"{count - len(chunks)} chunks belong to no document"
     yield from _document_problems(documents)
     yield from _chunk_problems(documents, chunks)
-    yield from _vector_problems(record, meta, chunks)
-    yield from _lexical_problems(record, documents, chunks)
-
-
-def _meta(record: Record, folder: Path) -> Meta:
-    meta = record.meta()
-    if meta is None:
-        raise CollectionError(
-            f"collection {folder.name!r} is not finished: its build is running or was interrupted",
-            hint=f"Wait for it, or go on with it: `rag-adapt index build {folder.name} DIR`.",
-        )
-    return meta
 
 
 def _document_problems(documents: dict[str, DocumentRow]) -> Iterator[tuple[str, str]]:
@@ -112,62 +136,94 @@ def _chunk_problems(
 
 
 def _vector_problems(
-    record: Record, meta: Meta, chunks: tuple[ChunkRow, ...]
+    record: Record, meta: Meta, embedder: Embedder | None
 ) -> Iterator[tuple[str, str]]:
-    vectors = record.vectors(meta.weights)
-    for chunk in chunks:
-        raw = vectors.get(chunk.text_hash)
-        if raw is None:
-            yield f"chunk {chunk.id}", "it has no vector"
-        elif len(raw) != meta.dimensions * 4:
-            yield f"chunk {chunk.id}", f"its vector has {len(raw)} bytes, not {meta.dimensions * 4}"
-        elif not abs(float(np.linalg.norm(np.frombuffer(raw, np.float32))) - 1.0) <= TOLERANCE:
-            yield f"chunk {chunk.id}", "its vector is not normalised"
+    chunks, vectors = record.chunks(), record.vectors(meta.weights)
+    wrong = [(chunk, said) for chunk in chunks if (said := _wrong(vectors, chunk, meta))]
+    if len(wrong) <= SEVERAL:
+        for chunk, said in wrong:
+            yield f"chunk {chunk.id}", said
+    else:
+        yield "vectors", f"{len(wrong)} of {len(chunks)} chunks: {wrong[0][1]}, for one"
+    if (orphans := _orphans(record, meta)) > 0:
+        yield "vectors", f"{orphans} belong to no chunk"
+    if embedder is not None and not wrong:
+        yield from _strange_vectors(record, meta, embedder)
 
 
-def _lexical_problems(
-    record: Record, documents: dict[str, DocumentRow], chunks: tuple[ChunkRow, ...]
-) -> Iterator[tuple[str, str]]:
-    if (count := record.count("lexical")) != len(chunks):
-        yield "lexical", f"it indexes {count} chunks, the record has {len(chunks)}"
-    for chunk in _spread(chunks):
-        words = _searched(chunk, documents[chunk.document].text or "")
+def _wrong(vectors: dict[str, bytes], chunk: ChunkRow, meta: Meta) -> str | None:
+    raw = vectors.get(chunk.text_hash)
+    if raw is None:
+        return "it has no vector"
+    if len(raw) != meta.dimensions * 4:
+        return f"its vector has {len(raw)} bytes, not {meta.dimensions * 4}"
+    if not abs(float(np.linalg.norm(np.frombuffer(raw, np.float32))) - 1.0) <= TOLERANCE:
+        return "its vector is not normalised"
+    return None
+
+
+def _orphans(record: Record, meta: Meta) -> int:
+    """Vectors without a chunk; none where an update is under way that may yet need them."""
+    with translated(record.path):
+        if record.has("files"):
+            (waiting,) = record.connection.execute(
+                "SELECT count(*) FROM files WHERE state IN ('pending', 'parsed', 'embedded')"
+            ).fetchone()
+            if waiting:
+                return 0
+        (found,) = record.connection.execute(
+            "SELECT count(*) FROM embeddings WHERE weights <> ? OR NOT EXISTS "
+            "(SELECT 1 FROM chunks WHERE chunks.text_hash = embeddings.text_hash)",
+            (meta.weights,),
+        ).fetchone()
+    return int(found)
+
+
+def _strange_vectors(record: Record, meta: Meta, embedder: Embedder) -> Iterator[tuple[str, str]]:
+    """Those that the embedder does not make of the same texts."""
+    identity, asked = embedder.identity, _spread(record.chunks())
+    if identity.weights != meta.weights:
+        yield (
+            "vectors",
+            f"they were made with weights {meta.weights[:12]} ({meta.embedder!r}), not with "
+            f"{identity.weights[:12]} ({identity.name!r})",
+        )
+        return
+    made = embedder.embed([_searched(each, record.text(each.document) or "") for each in asked])
+    kept = [record.vector(meta.weights, each.text_hash) for each in asked]
+    cosines = np.sum(made * np.stack([np.frombuffer(row, np.float32) for row in kept]), axis=1)
+    if strange := int(np.sum(cosines < ALIKE)):
+        yield (
+            "vectors",
+            f"{strange} of {len(asked)} are not what {identity.name!r} makes of the texts: they "
+            "are another embedder's",
+        )
+
+
+def _lexical_problems(record: Record) -> Iterator[tuple[str, str]]:
+    with translated(record.path):
+        answers = [row[0] for row in record.connection.execute("PRAGMA integrity_check")]
+        held = {row[0] for row in record.connection.execute("SELECT id FROM lexical_docsize")}
+    if said := [each for each in answers if _of_words(each)]:
+        yield "lexical", f"SQLite finds it damaged: {said[0]}"
+        return
+    chunks = record.chunks()
+    wanted = {chunk.id for chunk in chunks}
+    if lacking := len(wanted - held):
+        yield "lexical", f"it lacks {lacking} of {len(chunks)} chunks"
+    if orphans := len(held - wanted):
+        yield "lexical", f"it has {orphans} chunks that the record has not"
+    for chunk in _spread(tuple(chunk for chunk in chunks if chunk.id in held)):
+        words = _searched(chunk, record.text(chunk.document) or "")
         with translated(record.path):
             hits = search_words(record.connection, words, len(chunks))
         if words.strip() and chunk.id not in {hit.chunk for hit in hits}:
             yield "lexical", f"it does not find chunk {chunk.id} by its own words"
 
 
-def _chroma_findings(record: Record, folder: Path) -> Iterator[Finding]:
-    meta = _meta(record, folder)
-    if not is_complete(folder, meta.content_hash):
-        return
-    try:
-        index = ChromaIndex.open(record, meta)
-    except LockedError as exc:
-        yield Finding(subject="chroma", problem=f"not checked: {exc.fact}", remedy=exc.hint)
-        return
-    remedy = f"It is a cache: run `rm -r {folder / CHROMA_FOLDER}` and search again."
-    try:
-        for problem in _cache_problems(index, record, meta):
-            yield Finding(subject="chroma", problem=problem, remedy=remedy)
-    finally:
-        index.close()
-
-
-def _cache_problems(index: ChromaIndex, record: Record, meta: Meta) -> Iterator[str]:
-    chunks = record.chunks()
-    vectors = record.vectors(meta.weights)
-    expected = {chunk.id: chunk.text_hash for chunk in chunks}
-    if (ids := index.ids()) != expected.keys():
-        missing, extra = len(expected.keys() - ids), len(ids - expected.keys())
-        yield f"it lacks {missing} chunks and has {extra} that the record has not"
-    for found in index.sample([chunk.id for chunk in _spread(chunks)]):
-        stored = np.frombuffer(vectors[expected[found.chunk]], np.float32)
-        if not np.allclose(stored, found.vector, atol=TOLERANCE):
-            yield f"its vector of chunk {found.chunk} is not the record's"
-        elif found.nearest is None or expected[found.nearest] != expected[found.chunk]:
-            yield f"it does not find chunk {found.chunk} by its own vector"
+def _of_words(said: str) -> bool:
+    """Whether SQLite says it of the index of words, which can be made again from the texts."""
+    return "lexical" in said
 
 
 def _searched(chunk: ChunkRow, text: str) -> str:

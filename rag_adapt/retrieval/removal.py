@@ -18,13 +18,20 @@ from rag_adapt.retrieval.chroma import CHROMA_FOLDER
 from rag_adapt.retrieval.lock import LOCK_NAME, writing
 from rag_adapt.retrieval.record import RECORD_NAME, Record
 from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
+from rag_adapt.retrieval.stamp import STAMP
 
 DOCUMENTS: Final = "documents"
 """Below a home, by collection: what was uploaded for it."""
 VECTORS: Final = "cache/embeddings.db"
 """Below a home: what embedders remember, under hashes of the texts."""
 OURS: Final = frozenset(
-    {CHROMA_FOLDER, LOCK_NAME, *(f"{RECORD_NAME}{end}" for end in ("", "-wal", "-shm", "-journal"))}
+    {
+        CHROMA_FOLDER,
+        LOCK_NAME,
+        STAMP,
+        f"{STAMP}.new",
+        *(f"{RECORD_NAME}{end}" for end in ("", "-wal", "-shm", "-journal")),
+    }
 )
 """What may lie in a collection's folder."""
 READER_SECONDS: Final = 2.0

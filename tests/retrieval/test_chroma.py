@@ -87,21 +87,34 @@ def test_it_gives_back_the_records_vectors(folder: Path) -> None:
     record = Record.read(folder)
     chunks, matrix = record.matrix(finished(record))
     index = ChromaIndex.open(record, finished(record))
-    for found in index.sample([1, 20, 99]):
-        assert np.allclose(found.vector, matrix[list(chunks).index(found.chunk)], atol=1e-5)
+    found = index.vectors([int(chunks[0]), int(chunks[20]), 99])
+    assert list(found) == [chunks[0], chunks[20]]
+    assert np.allclose(found[int(chunks[20])], matrix[20], atol=1e-5)
     index.close()
     record.close()
 
 
-def test_a_cache_that_cannot_be_opened_releases_the_lock(folder: Path) -> None:
+def test_a_cache_that_cannot_be_opened_as_it_is_releases_the_lock(folder: Path) -> None:
     record = Record.read(folder)
     ChromaIndex.open(record, finished(record)).close()
     database = next(folder.glob("chroma/*/chroma.sqlite3"))
     database.write_bytes(b"damaged" * 2000)
     with pytest.raises(CollectionError, match="Chroma cannot open") as caught:
-        ChromaIndex.open(record, finished(record))
-    assert "rm -r" in caught.value.hint
+        ChromaIndex.open_as_it_is(record, finished(record))
+    assert "rag-adapt index rebuild numbers" in caught.value.hint
     acquire(folder).release()
+    record.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_smallest_collections_are_kept_whole(count: int, tmp_path: Path) -> None:
+    folder = tmp_path / "indexes" / "small"
+    build_collection(folder, numbered_corpus(tmp_path / "few", count), CountingEmbedder())
+    record = Record.read(folder)
+    for _ in range(2):
+        index = ChromaIndex.open(record, finished(record))
+        assert len(index.nearest(index.vectors([1])[1], 5)) == index.count() == count
+        index.close()
     record.close()
 
 

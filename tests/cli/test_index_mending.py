@@ -1,0 +1,64 @@
+"""`rag-adapt index check` and `rebuild`, as typed."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag_adapt.cli.app import run
+from rag_adapt.retrieval.removal import VECTORS
+from tests.retrieval.fakes import write_corpus
+
+BUILD = ["index", "build", "manual", "source", "--embedder", "hashing"]
+
+
+@pytest.fixture(autouse=True)
+def built(capsys: pytest.CaptureFixture[str]) -> None:
+    write_corpus(Path("source"))
+    assert run(BUILD) == 0
+    capsys.readouterr()
+
+
+def damaged(statement: str) -> None:
+    with closing(sqlite3.connect("indexes/manual/record.db")) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_rebuild_mends_what_a_check_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    damaged("INSERT INTO lexical(lexical) VALUES ('delete-all')")
+    assert run(["index", "check", "manual"]) == 1
+    assert "rag-adapt index rebuild manual" in capsys.readouterr().out
+    assert run(["index", "rebuild", "manual"]) == 0
+    assert capsys.readouterr().out == (
+        "rebuilt manual: words of 4 chunks, 0 vectors found again, 0 dropped\n"
+    )
+    assert run(["index", "check", "manual", "--embedder", "hashing"]) == 0
+    assert "nothing wrong" in capsys.readouterr().out
+
+
+def test_what_nobody_remembers_is_left_and_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damaged("DELETE FROM embeddings")
+    Path(".rag-adapt", VECTORS).unlink(missing_ok=True)
+    assert run(["index", "rebuild", "manual", "--json"]) == 1
+    rebuilt = printed(capsys)
+    assert rebuilt["vectors"] == 0
+    assert "rag-adapt index build manual DIR" in rebuilt["left"][0]["remedy"]
+    assert run(["index", "rebuild", "manual"]) == 1
+    assert "it has no vector" in capsys.readouterr().out
+    assert run(BUILD) == 0
+    assert run(["index", "rebuild", "manual", "--json"]) == 0
+
+
+def test_there_is_nothing_to_mend_where_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "rebuild", "absent"]) == 2
+    assert "there is no collection 'absent'" in capsys.readouterr().err
