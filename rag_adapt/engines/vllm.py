@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from rag_adapt.core.errors import AdapterError, EngineError, NoLogProbsError, RagAdaptError
-from rag_adapt.core.types import (
-    AdapterRef,
-    Call,
-    Delta,
-    Fingerprint,
-    Message,
-    TokenLogProbs,
-)
+from rag_adapt.core.types import AdapterRef, Call, Delta, Fingerprint, Message, TokenLogProbs
 from rag_adapt.engines.admission import Admission
 from rag_adapt.engines.lifecycle import Lifecycle, Prove, Watcher
 from rag_adapt.engines.vllm_client import START, VllmClient
