@@ -58,6 +58,17 @@ class Settings(BaseSettings):
     """`package.module:factory` of a LangChain `BaseRetriever`, used by every arm that retrieves."""
     search_mode: SearchMode = "fused"
     """How collections are searched."""
+    search_rank_constant: int = Field(default=60, ge=0)
+    """Of 1 / (constant + rank) where both rankings are fused: a small one lets the first ranks
+    stand out."""
+    search_neighbours: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of its score that a chunk lends to the ones before and after it, if fused."""
+    search_links: str = ""
+    """Kinds of links that search follows, `terms,meaning`; collections of skills get them."""
+    search_link_share: float = Field(default=0.3, gt=0.0, le=1.0)
+    """Share of its score that a chunk lends along a link."""
+    search_levels: str = ""
+    """Levels that search keeps, `1,2`: facts, rules, concepts, bridges; all where it is empty."""
     top_k: int = Field(default=4, ge=1, le=50)
     """Passages per question."""
     timeout: float = Field(default=120.0, gt=0)

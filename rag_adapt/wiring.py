@@ -19,10 +19,11 @@ from rag_adapt.skills.skill import Skill
 from rag_adapt.wiring_engines import Services as Services
 from rag_adapt.wiring_engines import adapter_store as adapter_store
 from rag_adapt.wiring_engines import embedder as embedder
-from rag_adapt.wiring_engines import index
+from rag_adapt.wiring_engines import index, searched_as
 from rag_adapt.wiring_engines import language_files as language_files
 from rag_adapt.wiring_engines import language_model as language_model
 from rag_adapt.wiring_engines import prove_afresh as prove_afresh
+from rag_adapt.wiring_engines import search_options as search_options
 from rag_adapt.wiring_engines import services as services
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def plan(
         arms=wanted,
         contrasts=parse_contrasts(contrasts, wanted),
         top_k=settings.top_k,
-        search_mode=settings.retriever or settings.search_mode,
+        search_mode=searched_as(settings),
         embedder=settings.embedder,
         **choices,
     )
@@ -166,7 +167,7 @@ def training_passages(
     from rag_adapt.bench.plan import Plan
 
     context_rows.needs_documents(skill)
-    mode = settings.retriever or settings.search_mode
+    mode = searched_as(settings)
     asked = Plan(skills=(skill,), arms=("rag+lora",), top_k=settings.top_k, search_mode=mode)
     search = index(settings, embedder(settings), skill, asked, progress).search
     return asyncio.run(

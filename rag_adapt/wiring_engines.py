@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rag_adapt.bench.training import Training
     from rag_adapt.engines.embedded import EmbeddedEngine
     from rag_adapt.models.loading import LoadedModel
+    from rag_adapt.retrieval.options import SearchOptions
     from rag_adapt.retrieval.protocols import Embedder
 
 HASHING = "hashing"
@@ -323,6 +324,35 @@ def _untrained(settings: Settings, engine: Any) -> Services:
     )
 
 
+def search_options(settings: Settings) -> "SearchOptions":
+    """How collections are searched.
+
+    Raises:
+        CollectionError: a kind of links, or a level, is unknown.
+    """
+    from rag_adapt.retrieval.fuse import FusionWeights
+    from rag_adapt.retrieval.linking.follow import Following
+    from rag_adapt.retrieval.linking.registry import level_numbers, link_kinds
+    from rag_adapt.retrieval.options import SearchOptions
+
+    return SearchOptions(
+        mode=settings.search_mode,
+        weights=FusionWeights(
+            rank_constant=settings.search_rank_constant, neighbours=settings.search_neighbours
+        ),
+        following=Following(
+            kinds=link_kinds(settings.search_links),
+            share=settings.search_link_share,
+            levels=level_numbers(settings.search_levels),
+        ),
+    )
+
+
+def searched_as(settings: Settings) -> str:
+    """How routes search, in words: part of their identity."""
+    return settings.retriever or search_options(settings).label
+
+
 ENGINES: "dict[str, Callable[..., Services]]" = {
     "embedded": _embedded,
     "remote": _remote,
@@ -343,7 +373,7 @@ def index(
         plan,
         indexes=settings.indexes,
         embedder=embedder,
-        mode=settings.search_mode,
+        options=search_options(settings),
         retriever=None if named is None else load_retriever(named),
         progress=progress,
     )

@@ -21,6 +21,7 @@ from rag_adapt.serving.traces import TraceBook
 from rag_adapt.settings import Settings
 from rag_adapt.skills.skill import Skill
 from rag_adapt.wiring import Services, adapter_store, services
+from rag_adapt.wiring_engines import searched_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def _live(live: Services, settings: Settings, progress: Progress) -> Live:
             skills=(skill,),
             arms=("rag",),
             top_k=settings.top_k,
-            search_mode=settings.retriever or settings.search_mode,
+            search_mode=searched_as(settings),
             embedder=settings.embedder,
         )
         return tools.index(skill, plan, progress).search

@@ -13,7 +13,8 @@ from rag_adapt.bench.tools import Indexed
 from rag_adapt.core.protocols import Progress, Retriever
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection, CollectionRetriever, collection_folder
-from rag_adapt.retrieval.protocols import Embedder, SearchMode
+from rag_adapt.retrieval.options import SearchOptions
+from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.skills.skill import Skill
 
 
@@ -23,7 +24,7 @@ def index_skill(
     *,
     indexes: Path,
     embedder: Embedder,
-    mode: SearchMode,
+    options: SearchOptions,
     retriever: Retriever | None,
     progress: Progress,
 ) -> Indexed:
@@ -34,7 +35,7 @@ def index_skill(
         plan: Says how to search and how many passages to take.
         indexes: Where collections live.
         embedder: Of chunks and questions.
-        mode: How the collection is searched.
+        options: How the collection is searched.
         retriever: Searches in place of the collection, if given.
         progress: Of indexing.
 
@@ -45,14 +46,14 @@ def index_skill(
     assert skill.corpus is not None  # the benchmark asks only for skills with documents
     name = f"skill-{skill.name}"[:48]
     folder = collection_folder(indexes, name)
-    built = build_collection(folder, skill.corpus, embedder, progress=progress)
+    built = build_collection(folder, skill.corpus, embedder, links=options.links, progress=progress)
     collection = Collection.open(folder, embedder)
     identity = f"{name}@{collection.content_hash}"
     search = Search(
         collection=identity,
         mode=plan.search_mode,
         k=plan.top_k,
-        retriever=retriever or CollectionRetriever(collection, mode),
+        retriever=retriever or CollectionRetriever(collection, options),
         documents=whole({name: collection.text(name) for name in collection.documents()}),
     )
     figures = CollectionFigures(

@@ -4,7 +4,7 @@ It does not know how any of it is done.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
@@ -37,15 +37,32 @@ BudgetTokens = Annotated[
 ]
 DenseWeight = Annotated[float, typer.Option(min=0.0, help="Of the ranking by meaning, if fused.")]
 RankConstant = Annotated[
-    int, typer.Option(min=0, help="Of 1 / (constant + rank), if fused: small favours top ranks.")
+    int | None,
+    typer.Option(min=0, help="Of 1 / (constant + rank), if fused: small favours top ranks."),
 ]
 Neighbours = Annotated[
-    float,
+    float | None,
     typer.Option(
         min=0.0,
         max=1.0,
         help="Share of its score that a chunk lends to the ones before and after it, if fused.",
     ),
+]
+Links = Annotated[
+    str | None,
+    typer.Option(
+        "--links",
+        metavar="KIND[,KIND]",
+        help="Follow links: given, headings, citation, terms, meaning, `all` or `none`.",
+    ),
+]
+LinkShare = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=1.0, help="Share of its score that a chunk lends along a link."),
+]
+Levels = Annotated[
+    str | None,
+    typer.Option(help="Only facts (1), rules (2), concepts (3), bridges (4), in turn: `1,2`."),
 ]
 LexicalWeight = Annotated[float, typer.Option(min=0.0, help="Of the ranking by words, if fused.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -66,6 +83,14 @@ def build(
         ),
     ] = "recursive",
     chunk_tokens: Annotated[int, typer.Option(help="Estimated tokens of a chunk, at most.")] = 120,
+    links: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND[,KIND]",
+            help="Find levels, and links between chunks: given, headings, citation, terms, "
+            "meaning, `all`, or `none` again; default those that it has.",
+        ),
+    ] = None,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +98,7 @@ def build(
     from rag_adapt import wiring
     from rag_adapt.retrieval.build import build_collection
     from rag_adapt.retrieval.catalog import collection_folder
+    from rag_adapt.retrieval.linking.registry import link_kinds
 
     settings = settings_of(context, embedder=embedder)
     target = collection_folder(settings.indexes, name)
@@ -84,6 +110,7 @@ def build(
             model,
             chunker=chunker,
             chunk_tokens=chunk_tokens,
+            links=None if links is None else link_kinds(links),
             progress=progress,
         )
     if as_json:
@@ -110,8 +137,11 @@ def search(
     budget_tokens: BudgetTokens = None,
     dense_weight: DenseWeight = 1.0,
     lexical_weight: LexicalWeight = 1.0,
-    rank_constant: RankConstant = 60,
-    neighbours: Neighbours = 0.0,
+    rank_constant: RankConstant = None,
+    neighbours: Neighbours = None,
+    links: Links = None,
+    link_share: LinkShare = None,
+    levels: Levels = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Documents to search, as `care/*`; give it once for each pattern."),
@@ -129,27 +159,30 @@ def search(
     from rag_adapt import wiring
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.collection import Collection
-    from rag_adapt.retrieval.fuse import FusionWeights
     from rag_adapt.retrieval.refine import CrossEncoderReranker, Refinement
 
-    settings = settings_of(context, embedder=embedder)
-    target = collection_folder(settings.indexes, name)
-    how = mode or settings.search_mode
-    most = k or (settings.top_k if budget_tokens is None else BUDGET_HITS)
-    weights = FusionWeights(
-        dense=dense_weight,
-        lexical=lexical_weight,
-        rank_constant=rank_constant,
-        neighbours=neighbours,
+    settings = settings_of(
+        context,
+        embedder=embedder,
+        search_mode=mode,
+        search_rank_constant=rank_constant,
+        search_neighbours=neighbours,
+        search_links=links,
+        search_link_share=link_share,
+        search_levels=levels,
     )
-    model = None if how == "lexical" else wiring.embedder(settings)
+    how = wiring.search_options(settings)
+    target = collection_folder(settings.indexes, name)
+    most = k or (settings.top_k if budget_tokens is None else BUDGET_HITS)
+    model = None if how.mode == "lexical" else wiring.embedder(settings)
     judge = CrossEncoderReranker(reranker, device=settings.device) if reranker else None
     with Collection.open(target, model, backend=backend or "auto") as collection:
         hits = collection.search(
             query,
             most,
-            how,
-            weights=weights,
+            how.mode,
+            weights=replace(how.weights, dense=dense_weight, lexical=lexical_weight),
+            following=how.following,
             budget_tokens=budget_tokens,
             refinement=Refinement(only=tuple(only or ()), diversity=diversity, reranker=judge),
         )
@@ -159,7 +192,7 @@ def search(
         print_json(
             {
                 **head,
-                "mode": how,
+                "mode": how.mode,
                 "hits": [
                     {**asdict(hit), "page": page[0], "last_page": page[1]}
                     for hit, page in zip(hits, pages, strict=True)
@@ -186,28 +219,39 @@ def evaluate(
     ] = None,
     dense_weight: DenseWeight = 1.0,
     lexical_weight: LexicalWeight = 1.0,
-    rank_constant: RankConstant = 60,
-    neighbours: Neighbours = 0.0,
+    rank_constant: RankConstant = None,
+    neighbours: Neighbours = None,
+    links: Links = None,
+    link_share: LinkShare = None,
+    levels: Levels = None,
     embedder: EmbedderName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure search on questions whose answers' places are known, and compare modes in pairs."""
-    from rag_adapt.cli.index_eval import Asked, measured, print_quality
-    from rag_adapt.retrieval.fuse import FusionWeights
+    """Measure search on questions whose answers' places are known, and compare modes in pairs.
 
-    settings = settings_of(context, embedder=embedder)
+    With `--links` every mode is asked without links, with them, and with as many shuffled ones.
+    """
+    from rag_adapt import wiring
+    from rag_adapt.cli.index_eval import Asked, measured, print_quality
+
+    settings = settings_of(
+        context,
+        embedder=embedder,
+        search_rank_constant=rank_constant,
+        search_neighbours=neighbours,
+        search_links=links,
+        search_link_share=link_share,
+        search_levels=levels,
+    )
+    how = wiring.search_options(settings)
     asked = Asked(
         collection=name,
         questions=questions,
         modes=_modes(mode or ["lexical", "dense", "fused"]),
         k=k or (settings.top_k if budget_tokens is None else BUDGET_HITS),
         budget_tokens=budget_tokens,
-        weights=FusionWeights(
-            dense=dense_weight,
-            lexical=lexical_weight,
-            rank_constant=rank_constant,
-            neighbours=neighbours,
-        ),
+        weights=replace(how.weights, dense=dense_weight, lexical=lexical_weight),
+        following=how.following,
     )
     quality = measured(settings, asked)
     if as_json:
@@ -270,7 +314,11 @@ def _print_hits(hits: Sequence["Passage"], pages: Sequence["_Pages"]) -> None:
         typer.echo("nothing found")
         return
     rows = [
-        (f"{hit.score:.4f}", f"{hit.document}:{hit.start}-{hit.end}{_on(page)}", hit.text)
+        (
+            f"{hit.score:.4f}",
+            f"{hit.document}:{hit.start}-{hit.end}{_on(page)}{_through(hit)}",
+            hit.text,
+        )
         for hit, page in zip(hits, pages, strict=True)
     ]
     print_table(("score", "place", "text"), rows)
@@ -287,6 +335,16 @@ def _on(pages: "_Pages") -> str:
     if first is None:
         return ""
     return f" (page {first})" if first == last else f" (pages {first}-{last})"
+
+
+def _through(hit: "Passage") -> str:
+    """By which link it was found, if it was found by one."""
+    via = asdict(hit).get("via")
+    if via is None:
+        return ""
+    source = via["source"]
+    where = f"{source['document']}:{source['start']}-{source['end']}"
+    return f" ({via['kind']}: {via['relation']}, from {where})"
 
 
 def _modes(asked: Sequence[str]) -> tuple[SearchMode, ...]:

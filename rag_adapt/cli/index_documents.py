@@ -56,12 +56,21 @@ def show(
 ) -> None:
     """Show how far every document of a collection is, also while it is built."""
     from rag_adapt.retrieval.catalog import collection_folder
+    from rag_adapt.retrieval.linking.levels import NAMES
+    from rag_adapt.retrieval.linking.store import linked_in
     from rag_adapt.retrieval.progress import documents_of
 
     folder = collection_folder(settings_of(context).indexes, name)
     found = [each for each in documents_of(folder) if state in (None, each.state)]
+    linked = linked_in(folder)
     if as_json:
-        print_json({"collection": name, "documents": [asdict(each) for each in found]})
+        print_json(
+            {
+                "collection": name,
+                "documents": [asdict(each) for each in found],
+                **asdict(linked),
+            }
+        )
         return
     print_table(
         ("document", "state", "chunks", "pages", "remarks"),
@@ -77,6 +86,10 @@ def show(
         ],
         title=f"collection {name}: {_counts([each.state for each in found])}",
     )
+    if linked.kinds:
+        rows = [(each.kind, each.relation, str(each.links)) for each in linked.links]
+        rows += [(f"level {level}", NAMES[level], str(n)) for level, n in linked.levels.items()]
+        print_table(("links and levels", "", "count"), rows)
 
 
 def print_report(name: str, report: "BuildReport", *, done: str = "built") -> None:

@@ -3,7 +3,7 @@
 It does not know how anything is measured.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,7 @@ from rag_adapt.retrieval.protocols import SearchMode
 
 if TYPE_CHECKING:
     from rag_adapt.retrieval.fuse import FusionWeights
+    from rag_adapt.retrieval.linking.follow import Following
     from rag_adapt.settings import Settings
 
 NAMES: Final = {
@@ -36,6 +37,7 @@ class Asked:
     k: int
     budget_tokens: int | None
     weights: "FusionWeights"
+    following: "Following"
 
 
 def measured(settings: "Settings", asked: Asked) -> dict[str, Any]:
@@ -55,19 +57,32 @@ def measured(settings: "Settings", asked: Asked) -> dict[str, Any]:
     with Collection.open(folder, model) as collection, bars() as progress:
         texts = {document: collection.text(document) for document in collection.documents()}
         searches = {
-            str(mode): partial(
+            f"{mode}{name}": partial(
                 collection.search,
                 k=asked.k,
                 mode=mode,
                 weights=asked.weights,
+                following=following,
                 budget_tokens=asked.budget_tokens,
             )
             for mode in asked.modes
+            for name, following in _followings(asked.following).items()
         }
         quality = measure(
             read_questions(asked.questions, texts), searches, texts, collection.spans(), progress
         )
         return {"content_hash": collection.content_hash, **asdict(quality)}
+
+
+def _followings(asked: "Following") -> "dict[str, Following]":
+    """Links that are followed come with their two controls: none, and shuffled ones."""
+    if not asked.kinds:
+        return {"": asked}
+    return {
+        "": replace(asked, kinds=()),
+        "+links": asked,
+        "+shuffled": replace(asked, shuffle=0),
+    }
 
 
 def print_quality(quality: dict[str, Any]) -> None:

@@ -50,6 +50,25 @@ class Span:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Via:
+    """The link by which a passage was found."""
+
+    kind: str
+    """How the link itself was found: `given`, `headings`, `citation`, `terms` or `meaning`."""
+    relation: str
+    """`connects_to` or `same_level_as`."""
+    source: Span
+    """The passage that was found by itself and led here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkedPassage(Passage):
+    """A passage that was not found by itself, but through a link from one that was."""
+
+    via: Via
+
+
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One problem."""
 

@@ -8,7 +8,7 @@ end. A build that was killed and is run again therefore reads and embeds only wh
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from rag_adapt.retrieval.chroma import drop_caches
 from rag_adapt.retrieval.chunk import DEFAULT_TOKENS
 from rag_adapt.retrieval.chunkers.registry import DEFAULT, chunker_named
 from rag_adapt.retrieval.embedding import BATCH, embed_missing
+from rag_adapt.retrieval.linking.units import LinkKind
 from rag_adapt.retrieval.lock import writing
 from rag_adapt.retrieval.parse import FailedDocument, FileReader, Reader
 from rag_adapt.retrieval.protocols import Chunker, Embedder
@@ -62,6 +63,7 @@ def build_collection(
     *,
     chunk_tokens: int = DEFAULT_TOKENS,
     chunker: Chunker | str = DEFAULT,
+    links: Sequence[LinkKind] | None = None,
     reader: Reader | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -76,6 +78,8 @@ def build_collection(
         embedder: makes the vectors.
         chunk_tokens: estimated tokens of a chunk, at most, where the chunker is named.
         chunker: cuts the texts; one of ours by its name, or any other.
+        links: kinds of links that are found between the units, beside their levels; none at all
+            where it is empty, None for those that the collection has.
         reader: reads the files; None for ours.
         progress: told of the stages `parsing` and `embedding`.
 
@@ -89,7 +93,13 @@ def build_collection(
         if isinstance(chunker, str)
         else chunker
     )
-    goal = Goal(source_dir=source_dir, embedder=embedder, chunker=cutter, thorough=True)
+    goal = Goal(
+        source_dir=source_dir,
+        embedder=embedder,
+        chunker=cutter,
+        thorough=True,
+        links=None if links is None else tuple(links),
+    )
     return _update(folder, goal, reader, progress)
 
 
@@ -159,6 +169,10 @@ def _finish(
     if change is not None:
         embedded = embed_missing(record, change.documents, staging.text, goal.embedder, progress)
         staging.put(change)
+    elif staging.relinks:
+        staging.relink()
+    fresh = change is not None or staging.relinks
+    if fresh:
         drop_caches(folder)
     outcome = staging.outcome()
     meta = record.meta()
@@ -169,7 +183,7 @@ def _finish(
         chunks=record.count("chunks"),
         failed=outcome.failed,
         embedded=embedded,
-        unchanged=change is None,
+        unchanged=not fresh,
         seconds=time.monotonic() - started,
         bytes=record.size(),
         content_hash=meta.content_hash,

@@ -16,6 +16,7 @@ from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.embed import text_hash
 from rag_adapt.retrieval.finding import Finding
 from rag_adapt.retrieval.lexical import search_words
+from rag_adapt.retrieval.linking.audit import link_findings
 from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.retrieval.record import ChunkRow, DocumentRow, Meta, Record
 from rag_adapt.retrieval.sqlite import translated
@@ -100,6 +101,7 @@ def _findings(
     )
     for subject, problem in _vector_problems(record, meta, embedder):
         yield Finding(subject=subject, problem=problem, remedy=mend)
+    yield from link_findings(record)
     yield from cache_findings(record, meta, folder)
 
 

@@ -21,6 +21,9 @@ from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, descr
 from rag_adapt.retrieval.exact import ExactIndex
 from rag_adapt.retrieval.fuse import EQUAL, FusionWeights, lend, reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
+from rag_adapt.retrieval.linking.follow import NOWHERE, Followed, Following
+from rag_adapt.retrieval.linking.trail import Trail
+from rag_adapt.retrieval.options import PLAIN, SearchOptions
 from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
 from rag_adapt.retrieval.record import ChunkRow, Meta, Record
 from rag_adapt.retrieval.refine import NOTHING, Refinement, refined
@@ -57,6 +60,7 @@ class Collection:
         self._index: VectorIndex | None = None
         self._lock = threading.RLock()
         self._texts: dict[str, str] = {}
+        self._trail = Trail(record)
 
     @classmethod
     def open(
@@ -115,10 +119,12 @@ class Collection:
         weights: FusionWeights = EQUAL,
         budget_tokens: int | None = None,
         refinement: Refinement = NOTHING,
+        following: Following = NOWHERE,
     ) -> tuple[Passage, ...]:
         """The `k` best passages, best first; fewer where the collection holds fewer.
 
-        Scores are cosines (`dense`), BM25 (`lexical`) or sums of reciprocal ranks (`fused`).
+        Scores are cosines (`dense`), BM25 (`lexical`) or sums of reciprocal ranks (`fused`, and
+        wherever links are followed).
         Blocking: an event loop wants `CollectionRetriever`.
 
         Args:
@@ -129,33 +135,53 @@ class Collection:
             budget_tokens: estimated tokens of all passages together, at most; see
                 `budget.within_budget`.
             refinement: what is done with the ranked passages.
+            following: which links are followed before, and which levels are kept.
 
         Raises:
-            CollectionError: dense search without an embedder, or the record is damaged.
+            CollectionError: dense search without an embedder, links or levels that the collection
+                does not have, or the record is damaged.
             LockedError: Chroma was asked for and another process has it open.
             ValueError: k is below 1.
         """
         if k < 1:
             raise ValueError(f"k is {k}; ask for one passage at least")
         clean = query.encode("utf-8", "replace").decode()
+        hits = self._ranked(clean, self._depth(k, refinement, following), mode, weights)
         with self._lock:
-            depth = refinement.depth(k, self._record.count("chunks") if refinement.only else 0)
-        if mode == "fused":
-            hits = self._fused(clean, depth, weights)
-        else:
-            hits = tuple(_MODES[mode](self, clean, depth))
-        rows, found = self._passages(hits, refinement)
+            ranked = self._trail.extended(hits, following, mode)
+        rows, found = self._passages(ranked, refinement)
         best = refined(query, found, k, refinement, lambda at: self._vectors([rows[n] for n in at]))
         return best if budget_tokens is None else within_budget(best, budget_tokens)
 
+    def _depth(self, k: int, refinement: Refinement, following: Following) -> int:
+        """How many hits must be ranked; all of them where some are left out afterwards."""
+        if refinement.only or following.levels:
+            with self._lock:
+                return max(k, self._record.count("chunks"))
+        return refinement.depth(max(k, FUSE_DEPTH) if following.kinds else k)
+
+    def _ranked(
+        self, query: str, depth: int, mode: SearchMode, weights: FusionWeights
+    ) -> tuple[Neighbour, ...]:
+        if mode == "fused":
+            return self._fused(query, depth, weights)
+        return tuple(_MODES[mode](self, query, depth))
+
     def _passages(
-        self, hits: Sequence[Neighbour], refinement: Refinement
+        self, ranked: Followed, refinement: Refinement
     ) -> tuple[list[ChunkRow], list[Passage]]:
         """The hits in documents that are kept, as rows and as passages."""
         with self._lock:
+            rows = self._record.chunks(hit.chunk for hit in ranked.hits)
             pairs = [
-                (row, self._cut(row.document, row.start, row.end, hit.score))
-                for row, hit in zip(self._record.chunks(h.chunk for h in hits), hits, strict=True)
+                (
+                    row,
+                    self._trail.passage(
+                        self._cut(row.document, row.start, row.end, hit.score),
+                        ranked.by.get(hit.chunk),
+                    ),
+                )
+                for row, hit in zip(rows, ranked.hits, strict=True)
                 if refinement.keeps(row.document)
             ]
         return [row for row, _ in pairs], [passage for _, passage in pairs]
@@ -306,13 +332,21 @@ class Collection:
 class CollectionRetriever:
     """A collection as `core.protocols.Retriever`: blocking work goes to a thread."""
 
-    def __init__(self, collection: Collection, mode: SearchMode = "fused") -> None:
+    def __init__(self, collection: Collection, options: SearchOptions = PLAIN) -> None:
         self.collection = collection
-        self.mode: SearchMode = mode
+        self.options = options
 
     async def search(self, query: str, k: int) -> tuple[Passage, ...]:
         """See `Retriever.search`."""
-        return await asyncio.to_thread(self.collection.search, query, k, self.mode)
+        how = self.options
+        return await asyncio.to_thread(
+            self.collection.search,
+            query,
+            k,
+            how.mode,
+            weights=how.weights,
+            following=how.following,
+        )
 
 
 def _open_exact(record: Record, meta: Meta) -> VectorIndex:

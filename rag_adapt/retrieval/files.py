@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from rag_adapt.retrieval.linking.notation import Remark
 from rag_adapt.retrieval.parse import ReadFile
 from rag_adapt.retrieval.record import Record
 from rag_adapt.retrieval.scan import FailedDocument, FoundFile
@@ -20,11 +21,11 @@ was before."""
 _ROW: Final = "path, size, mtime_ns, raw, parser, state, reason, notes"
 _UPSERT: Final = (
     "INSERT INTO files (path, size, mtime_ns, raw, parser, state, reason, notes, pages, sha256, "
-    "text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
+    "text, remarks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
     "size = excluded.size, mtime_ns = excluded.mtime_ns, raw = excluded.raw, "
     "parser = excluded.parser, state = excluded.state, reason = excluded.reason, "
     "notes = excluded.notes, pages = excluded.pages, sha256 = excluded.sha256, "
-    "text = excluded.text"
+    "text = excluded.text, remarks = excluded.remarks"
 )
 
 
@@ -54,6 +55,7 @@ class Staged:
     text: str
     sha256: str
     pages: tuple[int, ...]
+    remarks: tuple[Remark, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ class Files:
         self._write(
             _UPSERT,
             [
-                (f.name, f.size, 0, None, None, "pending", None, "[]", None, None, None)
+                (f.name, f.size, 0, None, None, "pending", None, "[]", None, None, None, None)
                 for f in found
             ],
         )
@@ -118,7 +120,7 @@ class Files:
         self._write(
             _UPSERT,
             [
-                (f.path, 0, 0, None, None, "failed", f.reason, "[]", None, None, None)
+                (f.path, 0, 0, None, None, "failed", f.reason, "[]", None, None, None, None)
                 for f in failed
             ],
         )
@@ -145,14 +147,20 @@ class Files:
         """A text that waits; None where none does."""
         with translated(self._record.path):
             row = self._record.connection.execute(
-                "SELECT text, sha256, pages FROM files WHERE path = ? "
+                "SELECT text, sha256, pages, remarks FROM files WHERE path = ? "
                 "AND state IN ('parsed', 'embedded')",
                 (path,),
             ).fetchone()
         if row is None:
             return None
-        text, sha256, pages = row
-        return Staged(path=path, text=text, sha256=sha256, pages=tuple(json.loads(pages)))
+        text, sha256, pages, remarks = row
+        return Staged(
+            path=path,
+            text=text,
+            sha256=sha256,
+            pages=tuple(json.loads(pages)),
+            remarks=tuple(Remark.from_json(each) for each in json.loads(remarks or "[]")),
+        )
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         if rows:
@@ -179,11 +187,12 @@ def _parsed(each: Parsing) -> tuple[object, ...]:
     if read is None:
         return (
             *(file.name, file.size, each.mtime_ns, None, file.kind.parser),
-            *("failed", each.reason, "[]", None, None, None),
+            *("failed", each.reason, "[]", None, None, None, None),
         )
     return (
         *(file.name, file.size, each.mtime_ns, read.raw, file.kind.parser, "parsed", None),
         json.dumps(read.parsed.notes),
         json.dumps(read.parsed.pages),
         *(each.sha256, read.parsed.text),
+        json.dumps([remark.as_json() for remark in read.parsed.remarks]),
     )

@@ -92,6 +92,8 @@ class _Patch:
         self._highest: int | None = None
 
     def clear(self) -> None:
+        self._do("DELETE FROM links")
+        self._do("DELETE FROM levels")
         self._do("DELETE FROM chunks")
         self._do("INSERT INTO lexical(lexical) VALUES ('delete-all')")
         self._record.write_counter("residue", 0)
@@ -117,16 +119,12 @@ class _Patch:
         self._record.write_counter("residue", self._record.counter("residue") + len(chunks))
 
     def forget(self, path: str) -> None:
-        self._do(
-            "DELETE FROM pages WHERE document = (SELECT id FROM documents WHERE path = ?)", (path,)
-        )
+        self._forget_places(path)
         self._do("DELETE FROM documents WHERE path = ?", (path,))
         self._do("DELETE FROM files WHERE path = ?", (path,))
 
     def fail(self, path: str, reason: str) -> None:
-        self._do(
-            "DELETE FROM pages WHERE document = (SELECT id FROM documents WHERE path = ?)", (path,)
-        )
+        self._forget_places(path)
         self._upsert(path, None, None, "failed", reason)
 
     def put_in(self, document: NewDocument, *, last: bool) -> None:
@@ -179,15 +177,23 @@ class _Patch:
         if (staged := self._files.staged(path)) is None:
             return self._record.text(path) or ""
         self._upsert(path, staged.sha256, staged.text, "indexed", None)
-        self._do(
-            "DELETE FROM pages WHERE document = (SELECT id FROM documents WHERE path = ?)", (path,)
-        )
-        if staged.pages:
-            self._do(
-                "INSERT INTO pages SELECT id, ? FROM documents WHERE path = ?",
-                (json.dumps(staged.pages), path),
-            )
+        self._forget_places(path)
+        said = [remark.as_json() for remark in staged.remarks]
+        for table, places in (("pages", staged.pages), ("remarks", said)):
+            if places:
+                self._do(
+                    f"INSERT INTO {table} SELECT id, ? FROM documents WHERE path = ?",
+                    (json.dumps(places), path),
+                )
         return staged.text
+
+    def _forget_places(self, path: str) -> None:
+        """Where its pages begin, and what it says of its units."""
+        for table in ("pages", "remarks"):
+            self._do(
+                f"DELETE FROM {table} WHERE document = (SELECT id FROM documents WHERE path = ?)",
+                (path,),
+            )
 
     def _upsert(self, path: str, *values: str | None) -> None:
         self._do(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rag_adapt.retrieval.protocols import Vectors
 
 RECORD_NAME: Final = "record.db"
-SCHEMA_VERSION: Final = 2
-READABLE: Final = ("1", "2")
+SCHEMA_VERSION: Final = 3
+READABLE: Final = ("1", "2", "3")
 """Versions that readers know; a writer makes the newest of them, and loses nothing."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -52,8 +52,18 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, "
     "mtime_ns INTEGER NOT NULL, raw TEXT, parser TEXT, state TEXT NOT NULL CHECK (state IN "
     "('pending', 'parsed', 'embedded', 'indexed', 'failed')), reason TEXT, notes TEXT NOT NULL, "
-    "pages TEXT, sha256 TEXT, text TEXT)",
+    "pages TEXT, sha256 TEXT, text TEXT, remarks TEXT)",
+    "CREATE TABLE IF NOT EXISTS remarks (document INTEGER PRIMARY KEY REFERENCES documents(id), "
+    "said TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS levels (chunk INTEGER PRIMARY KEY REFERENCES chunks(id), "
+    "level INTEGER NOT NULL CHECK (level BETWEEN 1 AND 4))",
+    "CREATE TABLE IF NOT EXISTS links (source INTEGER NOT NULL REFERENCES chunks(id), "
+    "target INTEGER NOT NULL REFERENCES chunks(id), kind TEXT NOT NULL, relation TEXT NOT NULL "
+    "CHECK (relation IN ('connects_to', 'same_level_as')), weight REAL NOT NULL, "
+    "PRIMARY KEY (source, target, kind)) WITHOUT ROWID",
 )
+_COLUMNS: Final = (("files", "remarks", "TEXT"),)
+"""Of tables that older versions made without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +326,10 @@ class Record:
         with transaction(self.connection):
             for statement in _SCHEMA:
                 self.connection.execute(statement)
+            for table, column, kind in _COLUMNS:
+                known = self.connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+                if (column,) not in known.fetchall():
+                    self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             self.connection.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),)
             )

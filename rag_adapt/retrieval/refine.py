@@ -54,10 +54,8 @@ class Refinement:
                 hint="Give a number from 0 to 1: `--diversity 0.3`.",
             )
 
-    def depth(self, k: int, chunks: int) -> int:
-        """How many passages must be ranked to return `k`, of a collection with so many chunks."""
-        if self.only:
-            return max(1, chunks)
+    def depth(self, k: int) -> int:
+        """How many passages of kept documents must be ranked to return `k`."""
         return max(k, CANDIDATES) if self.reranker or self.diversity else k
 
     def keeps(self, document: str) -> bool:

@@ -15,6 +15,8 @@ from rag_adapt.retrieval.again import chunker_again
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.embed import text_hash
 from rag_adapt.retrieval.files import Files, FileState, Parsing
+from rag_adapt.retrieval.linking.store import damaged, kinds_of, relink, said_of
+from rag_adapt.retrieval.linking.units import LinkKind
 from rag_adapt.retrieval.means import check_means
 from rag_adapt.retrieval.parse import Reader
 from rag_adapt.retrieval.parsers.parsed import UnusableError
@@ -43,6 +45,8 @@ class Goal:
     """None for the one that it was built with."""
     thorough: bool
     """Whether every byte is compared; else a file's size and time are believed."""
+    links: tuple[LinkKind, ...] | None = None
+    """What links it is to have; None for those that it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,10 @@ class Staging:
         self.record = record
         self._files = Files(record)
         self._old = record.meta()
+        had = kinds_of(record)
+        self._links = had if goal.links is None else goal.links
+        self.relinks = self._links != had or (goal.thorough and bool(damaged(record)))
+        """Whether other links are asked for than there are, or these do not fit the chunks."""
         if goal.chunker is None and self._old is not None:
             goal = replace(goal, chunker=chunker_again(self._old.chunker, embedder=goal.embedder))
         assert goal.chunker is not None  # only what was built before is asked for without one
@@ -150,7 +158,18 @@ class Staging:
         weights = self.goal.embedder.identity.weights
         with translated(self.record.path), transaction(self.record.connection):
             put(self.record, change, weights=weights)
-            self.record.write_meta(self._meta())
+            self._identify()
+
+    def relink(self) -> None:
+        """Put other links in place, where nothing else changes."""
+        with translated(self.record.path), transaction(self.record.connection):
+            self._identify()
+
+    def _identify(self) -> None:
+        """Write what the collection is now, and what links its units; numbers of chunks change."""
+        meta = self._meta()
+        self.record.write_meta(meta)
+        relink(self.record, meta, self._links)
 
     def _meta(self) -> Meta:
         identity = self.goal.embedder.identity
@@ -170,14 +189,17 @@ class Staging:
         rows = self.record.connection.execute(
             "SELECT path, sha256 FROM documents WHERE state = 'indexed' ORDER BY path"
         ).fetchall()
-        return content_hash(
-            {
-                "schema": IDENTITY,
-                "chunker": self._chunker.spec(),
-                "weights": self.goal.embedder.identity.weights,
-                "documents": [[path, sha256] for path, sha256 in rows],
-            }
-        )
+        identity = {
+            "schema": IDENTITY,
+            "chunker": self._chunker.spec(),
+            "weights": self.goal.embedder.identity.weights,
+            "documents": [[path, sha256] for path, sha256 in rows],
+        }
+        if self._links:
+            said = said_of(self.record)
+            identity["links"] = list(self._links)
+            identity["said"] = {path: [r.as_json() for r in each] for path, each in said.items()}
+        return content_hash(identity)
 
     def _cut(self, paths: Sequence[str]) -> Iterator[NewDocument]:
         for path in paths:

@@ -4,12 +4,12 @@ They do not know where passages are stored or how they are ranked.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rag_adapt.core.protocols import Retriever
 from rag_adapt.core.trace import Event, Prepared
-from rag_adapt.core.types import Draft, Passage
+from rag_adapt.core.types import Draft, LinkedPassage, Passage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,21 @@ class WholeCorpus:
 
 
 def _with_passages(draft: Draft, passages: tuple[Passage, ...], spec: dict[str, Any]) -> Prepared:
-    found = [
-        {"document": p.document, "start": p.start, "end": p.end, "score": p.score} for p in passages
-    ]
+    found = [_found(passage) for passage in passages]
     return Prepared(
         draft=replace(draft, passages=passages),
         event=Event(name="retrieve", detail={**spec, "passages": found}),
     )
+
+
+def _found(passage: Passage) -> dict[str, Any]:
+    """Where a passage stands, and by which link it was found where it was found by one."""
+    place: dict[str, Any] = {
+        "document": passage.document,
+        "start": passage.start,
+        "end": passage.end,
+        "score": passage.score,
+    }
+    if isinstance(passage, LinkedPassage):
+        place["via"] = asdict(passage.via)
+    return place

@@ -117,7 +117,7 @@ def test_a_gold_span_outside_its_document_is_refused(
 
 def test_a_retriever_searches_without_stopping_the_loop(manual: Collection) -> None:
     async def search() -> list[tuple[Passage, ...]]:
-        retriever = CollectionRetriever(manual, "fused")
+        retriever = CollectionRetriever(manual)
         return await asyncio.gather(*(retriever.search("litres", 1) for _ in range(20)))
 
     found = asyncio.run(search())

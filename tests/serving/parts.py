@@ -18,6 +18,7 @@ from rag_adapt.core.protocols import Silent
 from rag_adapt.core.types import content_hash
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.retrieval.embed import HashingEmbedder
+from rag_adapt.retrieval.options import PLAIN
 from rag_adapt.serving.answering import TokenScores
 from rag_adapt.serving.catalogue import Catalogue, Live
 from rag_adapt.serving.service import Service
@@ -45,7 +46,7 @@ def indexed(skill: Skill) -> Search:
         plan,
         indexes=Path("indexes"),
         embedder=HashingEmbedder(),
-        mode="fused",
+        options=PLAIN,
         retriever=None,
         progress=Silent(),
     )

@@ -13,7 +13,7 @@ from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.parsers.docx import parse_docx
 from rag_adapt.retrieval.parsers.encoding import cleaned
 from rag_adapt.retrieval.parsers.html import parse_html
-from rag_adapt.retrieval.parsers.parsed import Parsed, UnusableError
+from rag_adapt.retrieval.parsers.parsed import Parsed, UnusableError, without_remarks
 from rag_adapt.retrieval.parsers.pdf import parse_pdf
 from rag_adapt.retrieval.parsers.plain import parse_plain
 from rag_adapt.retrieval.parsers.table import parse_csv, parse_jsonl
@@ -32,7 +32,7 @@ class Kind:
     name: str
     parse: Callable[[bytes], Parsed]
     most_bytes: int = TEXT_BYTES
-    version: int = 1
+    version: int = 2
     """Counts the changes that give other texts for the same bytes: they are read again then."""
 
     @property
@@ -62,14 +62,14 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 def parse_bytes(kind: Kind, raw: bytes, *, most: int = MOST_CHARACTERS) -> Parsed:
-    """The text of a file's bytes, of `most` characters, without anything invisible.
+    """The text of a file's bytes, of `most` characters, without anything invisible or marks.
 
     Raises:
         UnusableError: it cannot be used, and why.
     """
     if not raw:
         raise UnusableError("empty")
-    parsed = cleaned(kind.parse(raw))
+    parsed = without_remarks(cleaned(kind.parse(raw)))
     if len(parsed.text) > most:
         raise UnusableError(f"{len(parsed.text)} characters, more than {most}")
     return parsed
