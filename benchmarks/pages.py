@@ -88,6 +88,10 @@ class Visit:
         handle = place.element_handle()
         self._keep(name, CLICK_MOST, self._page.evaluate(ANSWERED, [handle, shown]))
 
+    def shows(self, name: str, shown: str) -> None:
+        """What a page adds after it was opened, from there on."""
+        self._keep(name, OPEN_MOST, self._page.evaluate(ANSWERED, [None, shown]))
+
     def unfolds(self, name: str) -> None:
         """A list of choices, which the browser does alone."""
         for _ in range(10):  # what is still drawn may close it again
@@ -102,7 +106,8 @@ class Visit:
 
 def visit(look: Visit, run: str, other: str) -> None:
     """What somebody does who reads a run."""
-    look.opens("open System", "system", "Versions")
+    look.opens("open System", "system", "Since it started")
+    look.shows("the doctor's findings", "Versions")
     look.opens("open Chat", "chat", "Chat")
     look.opens("open Skills", "skills", "Skills")
     look.opens("open Collections", "collections", "Collections")

@@ -20,7 +20,16 @@ def figure(chart: Chart, *, key: str) -> None:
     st.markdown(f"**{label(chart.title, most=200)}**")
     st.caption(label(chart.sentence, most=300))
     st.vega_lite_chart(spec=chart.drawing, width="stretch", key=f"{key}-chart", alt=chart.title)
-    with st.expander("Its data", key=f"{key}-data"):
+    _data(chart, key)
+
+
+@st.fragment
+def _data(chart: Chart, key: str) -> None:
+    """Made when it is opened: a table takes the browser as long as the drawing."""
+    box = st.expander("Its data", key=f"{key}-data", on_change="rerun")
+    if not box.open:
+        return
+    with box:
         st.dataframe(list(chart.rows), hide_index=True, alt=chart.title)
         st.download_button(
             "Download as CSV",

@@ -10,6 +10,7 @@ import streamlit as st
 from rag_adapt.client import Client
 from rag_adapt.schemas.records import Comparison
 from rag_adapt.schemas.runs import RunInfo
+from ui.faults import shown
 from ui.figure import figure
 from ui.job_watch import listed, open_only
 from ui.run_charts import changes
@@ -22,26 +23,30 @@ CHOICES: Final = 100
 """Newest runs that can be compared."""
 
 
+@st.fragment
 def list_runs(client: Client) -> None:
-    """One page of them, newest first, each with a button that opens it.
+    """One page of them, newest first, each with a button that opens it; turned by itself."""
+    with shown():
+        cursor = st.query_params.get("cursor")
+        found = client.runs.page(limit=AT_ONCE, cursor=cursor)
+        if not found.data:
+            st.info("No run yet. Choose a skill above and press Plan: nothing starts before Start.")
+            return
+        for run in found.data:
+            _line(run)
+        with st.container(horizontal=True):
+            if cursor:
+                st.button("Newest", on_click=_turn, args=(None,))
+            if found.next:
+                st.button("Older", on_click=_turn, args=(found.next,))
 
-    Raises:
-        ApiError: the service gave no list.
-    """
-    cursor = st.query_params.get("cursor")
-    found = client.runs.page(limit=AT_ONCE, cursor=cursor)
-    if not found.data:
-        st.info("No run yet. Choose a skill above and press Plan: nothing is asked before Start.")
-        return
-    for run in found.data:
-        _line(run)
-    with st.container(horizontal=True):
-        if cursor and st.button("Newest"):
-            del st.query_params["cursor"]
-            st.rerun()
-        if found.next and st.button("Older"):
-            st.query_params["cursor"] = found.next
-            st.rerun()
+
+def _turn(cursor: str | None) -> None:
+    """Which page of the list the address names."""
+    if cursor is None:
+        st.query_params.pop("cursor", None)
+    else:
+        st.query_params["cursor"] = cursor
 
 
 def _line(run: RunInfo) -> None:

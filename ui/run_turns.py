@@ -11,13 +11,14 @@ import streamlit as st
 from rag_adapt.client import Client
 from rag_adapt.schemas.records import Report
 from ui.figure import figure
+from ui.plain import label
 from ui.run_charts import Chart
 from ui.run_items import Turned, confused, turned
 from ui.run_kept import answers_of
 from ui.run_marks import cells
 from ui.wording import NOTHING, plural, points
 
-AT_ONCE: Final = 10
+AT_ONCE: Final = 5
 """Items on one page."""
 MOST: Final = 4000
 """Characters of one text that are shown."""
@@ -95,16 +96,15 @@ def _side_by_side(items: Sequence[Turned], a: str, b: str, *, key: str) -> None:
 
 def _item(one: Turned, a: str, b: str) -> None:
     with st.container(border=True):
-        st.text(f"{one.turn}, {points(one.change)} points · {one.item}")
+        st.caption(label(f"{one.turn}, {points(one.change)} points · {one.item}", most=200))
         st.text(_cut(one.input))
-        st.caption("Accepted answers")
-        st.text(_cut(" | ".join(one.targets[:3])))
+        st.text(f"Accepted answers: {_cut(' | '.join(one.targets[:3]))}")
         left, right = st.columns(2)
         for place, arm, said in ((left, a, one.a), (right, b, one.b)):
             with place:
                 st.caption(f"`{arm}`")
                 for text in said:
-                    st.code(_cut(text) or NOTHING, language=None, wrap_lines=True)
+                    st.text(_cut(text) or NOTHING)
 
 
 def _cut(text: str) -> str:

@@ -77,6 +77,14 @@ def words(test: AppTest) -> str:
     return "\n".join([*(read(str(one.value)) for one in found), *map(read, names)])
 
 
+def unfolded(test: AppTest) -> AppTest:
+    """The page with the data of all its charts, which are made when somebody opens them."""
+    for one in test.expander:
+        if one.label == "Its data":
+            test.session_state[one.proto.id.split("-", 2)[-1]] = True
+    return ran(test)
+
+
 def labels(test: AppTest, kind: str) -> list[str]:
     """What stands on all of one kind, such as `button`, as Streamlit gets it."""
     return [str(getattr(one, "label", "")) for one in test.get(kind)]

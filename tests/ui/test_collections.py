@@ -26,6 +26,7 @@ from tests.ui.still import still_desk
 from ui.collection_chunks import AT_ONCE, drawn
 from ui.collection_documents import AT_ONCE as PAGE
 from ui.collection_documents import LISTED
+from ui.collection_page import SHOWN as NAMED
 from ui.collection_page import said
 from ui.connection import ADDRESS
 from ui.search import merged
@@ -279,3 +280,36 @@ def test_passages_of_all_modes_are_merged_with_their_ranks() -> None:
     assert [one.hit for one in found] == [a, b]
     assert found[0].ranks == {"fused": 1, "dense": 2}
     assert found[1].ranks == {"dense": 1}
+
+
+def test_of_an_upload_the_files_that_cannot_be_read_are_named_and_the_others_kept(
+    quick: Desk,
+) -> None:
+    files = [("new.md", b"# New"), ("empty.md", b" ")]
+    files += [(f"{number}.txt", b"\0") for number in range(NAMED)]
+    with page("collections", collection="manual") as test:
+        test.file_uploader[0].set_value([(name, text, "text/plain") for name, text in files])
+        button(test, "Upload and index").click()
+        said = words(ran(test))
+        assert "job" in test.query_params
+        assert f"{NAMED + 1} files left out" in said
+        assert "empty.md: empty" in said
+        assert "And 1 more." in said
+        assert (LIBRARY / "new.md").read_text() == "# New"
+        assert not (LIBRARY / "empty.md").exists()
+
+
+def test_a_text_is_added_as_a_document(quick: Desk) -> None:
+    with page("collections") as test:
+        button(test, "Add and index").click()
+        assert "Name the collection and the document, and write its text." in words(ran(test))
+        named = [one for one in test.text_input if one.label == "Name of the collection"]
+        named[1].set_value("manual")
+        (title,) = [one for one in test.text_input if one.label == "Name of the document"]
+        title.set_value("Opening hours")
+        test.text_area[0].set_value(f"From nine to five. {HOSTILE}")
+        button(test, "Add and index").click()
+        ran(test)
+        assert test.query_params["collection"] == "manual"
+        assert "job" in test.query_params
+        assert (LIBRARY / "Opening-hours.md").read_text() == f"From nine to five. {HOSTILE}"

@@ -126,7 +126,7 @@ def test_passages_and_a_worked_example_are_shown_where_the_template_has_a_place(
         field(test, "Passages", "first\n---\nsecond")
         shown = sent(ran(test))
         assert shown[1] == "red"
-        assert "[1] first\n\n[2] second" in shown[2]
+        assert "[1] <data>first</data>\n\n[2] <data>second</data>" in shown[2]
 
 
 def test_what_somebody_else_saved_meanwhile_is_not_written_over(address: str) -> None:

@@ -80,12 +80,15 @@ def sign_in(test: AppTest, key: str) -> AppTest:
 
 def test_parts_findings_engine_and_versions_are_told(address: str) -> None:
     with page("system") as test:
-        shown = tables(test)
+        assert "It looks at the machine" in words(test)  # the page stands before the doctor's word
+        assert "engine,yes" in tables(test)
+        shown = tables(ran(test))
         assert "engine,yes,scripted: scripted on none" in shown
         assert "rag-adapt," in shown
         assert "this page," in shown
         assert any("checks" in read(one.label) for one in test.expander)
         button(test, "Look again").click()
+        assert "It looks at the machine" in words(ran(test))
         assert "engine,yes" in tables(ran(test))
         assert "No question was asked yet" in words(test)
         figures = {one.label: one.value for one in test.metric}
@@ -97,6 +100,7 @@ def test_a_key_without_the_scope_is_told_which_one_is_needed(guarded: str, keys:
     with page() as test:
         sign_in(test, keys.create("second", "chat").token.reveal())
         test.switch_page("views/system.py")
+        ran(test)  # the doctor is asked when the page stands
         assert "for keys of the scope `admin`" in words(ran(test))
         assert "What was counted is for keys of the scope `bench`" in words(test)
         assert "engine,yes" in tables(test)
@@ -162,7 +166,7 @@ def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
         test = fresh()
         test.session_state["connection.client"] = client
         test.switch_page("views/system.py")
-        said = words(ran(test))
+        said = words(ran(ran(test)))
         assert "*full*" in said
         assert "rm -r ./cache" in said
         assert "until every part is ready" in said

@@ -42,8 +42,7 @@ def _overview(client: Client) -> None:
         draft = st.query_params.get("draft")
         order_form(client.skills.all(), None if draft is None else order_of(draft))
     st.subheader("Past runs")
-    with shown():
-        list_runs(client)
+    list_runs(client)
     st.subheader("Compare two runs")
     with shown():
         choose_two(client)
@@ -67,5 +66,11 @@ def _job(client: Client, id: str) -> None:
 
 
 st.title("Benchmark")
+if not st.query_params:
+    st.caption(
+        "Which way suits a task best: a prompt, documents, or a trained adapter? Each answers the "
+        "same test items with the same model; the report says which one wins, by how much, and "
+        "what it costs."
+    )
 with shown():
     draw(service())

@@ -48,8 +48,8 @@ def _list(client: Client) -> None:
     collections = client.collections.all()
     if not collections:
         st.info(
-            "No collection yet. Upload documents below, or paste a text. A skill's own documents are "
-            "indexed when they are first needed."
+            "No collection yet. Upload documents below, or paste a text. A skill's own documents "
+            "are indexed when they are first needed."
         )
     for entry in collections:
         with listed():

@@ -3,6 +3,7 @@
 It does not know how any of it is found out.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -18,6 +19,9 @@ from ui.faults import shown
 from ui.plain import label
 from ui.wording import NOTHING, duration
 
+FRESH: Final = 10.0  # seconds for which a tab shows what the doctor said; the service does so too
+TOLD: Final = "system.told"  # in the state of a tab: when the doctor was heard, and what it said
+DRAWN: Final = "system.drawn"  # the same: when the page was drawn, after which it is asked
 SIGNS: Final[dict[str, tuple[str, Literal["green", "orange", "red"]]]] = {
     "ok": (":material/check_circle:", "green"),
     "warning": (":material/warning:", "orange"),
@@ -90,21 +94,55 @@ def _figures(found: Counted) -> None:
 
 
 def show_system() -> None:
-    """What needs the scope `admin`; with another key that is said instead."""
-    try:
-        with st.spinner("The doctor looks at the machine"):
-            found = service().catalog.system()
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    """What needs the scope `admin`; with another key that is said instead.
+
+    Raises:
+        ApiError: the machine could not be examined.
+    """
+    told = st.session_state.get(TOLD)
+    if told is None or time.monotonic() - told[0] > FRESH:
+        _examine()
+        return
+    found = told[1]
+    if isinstance(found, ApiError):
+        if found.status != 403:
+            raise found
         st.info("What the doctor says, versions and the engine are for keys of the scope `admin`.")
-        st.text(error.hint)
+        st.text(found.hint)
         return
     _summary(found)
     _findings(found.findings)
     st.subheader("Versions", anchor=False)
     rows = [{"package": name, "version": version} for name, version in found.versions.items()]
     st.dataframe([*rows, {"package": "this page", "version": __version__}], hide_index=True)
+
+
+@st.fragment(run_every=0.1)
+def _examine() -> None:
+    """Ask once the page stands: the doctor needs a second, and the rest need not wait for it."""
+    st.subheader("What the doctor says", anchor=False)
+    st.caption("It looks at the machine …")
+    drawn = st.session_state.get(DRAWN)
+    if drawn is None or time.monotonic() - drawn > FRESH:
+        st.session_state[DRAWN] = time.monotonic()
+        return
+    found: SystemInfo | ApiError
+    with shown():
+        try:
+            found = service().catalog.system()
+        except ApiError as error:
+            if error.status == 401:
+                raise
+            found = error
+        _forget()
+        st.session_state[TOLD] = (time.monotonic(), found)
+        st.rerun()
+
+
+def _forget() -> None:
+    """Let the doctor look again."""
+    st.session_state.pop(TOLD, None)
+    st.session_state.pop(DRAWN, None)
 
 
 def _summary(found: SystemInfo) -> None:
@@ -140,8 +178,7 @@ def _findings(findings: Sequence[FindingInfo]) -> None:
 
 st.title("System", anchor=False)
 st.caption(f"{label(service().base_url)} at {datetime.now(UTC):%H:%M:%S} UTC")
-if st.button("Look again", icon=":material/refresh:"):
-    st.toast("This is the state now.")
+st.button("Look again", icon=":material/refresh:", on_click=_forget)
 with shown():
     show_parts()
 with shown():
