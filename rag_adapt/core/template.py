@@ -5,16 +5,16 @@ a format spec, a conversion or an attribute is refused, so a template can read n
 """
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 from rag_adapt.core.errors import TemplateError
-from rag_adapt.core.types import Draft, Message, Passage, content_hash
+from rag_adapt.core.marks import FORM, NO_CONTEXT, marked
+from rag_adapt.core.types import Draft, Message, content_hash
 
 PLACEHOLDERS: Final = frozenset({"input", "context", "labels"})
-NO_CONTEXT: Final = "(no passages)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,9 @@ class Template:
 
     @cached_property
     def hash(self) -> str:
-        return content_hash({"system": self.system, "user": self.user})
+        """Of both messages and, where passages are shown, of the form they are shown in."""
+        form = {"passages": FORM} if self.wants_context else {}
+        return content_hash({"system": self.system, "user": self.user, **form})
 
     def render(self, draft: Draft) -> tuple[Message, ...]:
         """System message (if any), examples as alternating turns, then the question.
@@ -60,7 +62,7 @@ class Template:
         Examples are rendered without passages: those belong to the question alone.
         """
         labels = ", ".join(draft.labels)
-        context = numbered(draft.passages)
+        context = marked(draft.passages).text
         messages = []
         if self.system:
             system = self.system.format(input=draft.input, context=context, labels=labels)
@@ -72,13 +74,6 @@ class Template:
         question = self.user.format(input=draft.input, context=context, labels=labels)
         messages.append(Message(role="user", content=question))
         return tuple(messages)
-
-
-def numbered(passages: Sequence[Passage]) -> str:
-    """Passages as `[1] text` paragraphs; `NO_CONTEXT` where there are none."""
-    if not passages:
-        return NO_CONTEXT
-    return "\n\n".join(f"[{number}] {p.text.strip()}" for number, p in enumerate(passages, start=1))
 
 
 def placeholders(text: str, name: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from rag_adapt.core.errors import EngineError, RagAdaptError
+from rag_adapt.core.marks import marked
 from rag_adapt.core.protocols import Engine, Step
 from rag_adapt.core.template import Template
 from rag_adapt.core.trace import Answer, Event, Failure, Trace
@@ -57,7 +58,7 @@ class Route:
                 adapter_off=draft.adapter_off,
                 repeat=repeat,
             )
-            trace = trace.then(Event(name="render", detail={"template": self.template.hash}))
+            trace = trace.then(Event(name="render", detail=self._rendered(draft)))
             trace = trace.then(Event(name="generate", detail={"call": call.as_json()}))
             async with aclosing(engine.generate(call)) as deltas:
                 async for delta in deltas:
@@ -72,6 +73,12 @@ class Route:
                 retryable=error.retryable,
                 trace=trace,
             )
+
+    def _rendered(self, draft: Draft) -> dict[str, Any]:
+        """The template and, where it shows passages, what was done to keep them data."""
+        shown = self.template.wants_context and draft.passages
+        counts = {"marked": marked(draft.passages).as_json()} if shown else {}
+        return {"template": self.template.hash, **counts}
 
     async def answer(
         self, draft: Draft, *, engine: Engine, sampling: Sampling, repeat: int = 0

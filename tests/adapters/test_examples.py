@@ -21,7 +21,7 @@ def test_labels_and_passages_reach_the_template() -> None:
     passage = Passage(document="a.md", start=0, end=4, text="Here")
     rows = training_rows(items(2), template, labels=("x", "y"), passages={"train-0": (passage,)})
     assert rows[0].messages[0].content == "One of x, y."
-    assert rows[0].messages[1].content == "[1] Here\nword 0"
+    assert rows[0].messages[1].content == "[1] <data>Here</data>\nword 0"
     assert rows[1].messages[1].content == "(no passages)\nword 1"
 
 

@@ -38,7 +38,9 @@ def test_a_template_is_rendered_as_a_route_would_send_it(client: TestClient) -> 
     }
     found = client.post("/v1/templates:render", json=order).json()
     assert [m["role"] for m in found["messages"]] == ["user", "assistant", "user"]
-    assert found["messages"][-1]["content"] == "[1] The sky is blue.\nOne of red, blue.\nthe sky"
+    assert found["messages"][-1]["content"] == (
+        "[1] <data>The sky is blue.</data>\nOne of red, blue.\nthe sky"
+    )
     context = find_skill("colours", HOME).context
     assert context is not None
     assert found["hash"] == context.hash
