@@ -131,7 +131,7 @@ def search(
         SearchMode | None, typer.Option(help="How to search; default from the settings.")
     ] = None,
     backend: Annotated[
-        Literal["exact", "chroma"] | None,
+        Literal["exact", "chroma", "chroma-server"] | None,
         typer.Option(help="Vector search; default exact up to 50,000 chunks."),
     ] = None,
     budget_tokens: BudgetTokens = None,

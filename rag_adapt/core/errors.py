@@ -41,6 +41,7 @@ It does not know how an error is shown: the command line and the API each have o
         ├── RefusedError          the server refuses this request as it is
         ├── NoLogProbsError       the engine cannot give log-probabilities
         ├── StillLookingError     (api/checkup.py) examining the machine takes too long
+        ├── IndexGoneError        (retrieval/chroma_server.py) Chroma's server is gone
         └── NotProvenError        an adapter was not shown to be active
 """
 

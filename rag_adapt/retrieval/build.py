@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.protocols import Progress, Silent
-from rag_adapt.retrieval.chroma import drop_caches
+from rag_adapt.retrieval.chroma_server import drop_caches
 from rag_adapt.retrieval.chunk import DEFAULT_TOKENS
 from rag_adapt.retrieval.chunkers.registry import DEFAULT, chunker_named
 from rag_adapt.retrieval.embedding import BATCH, embed_missing

@@ -18,6 +18,8 @@ from rag_adapt.retrieval.chroma import (
     cache_of,
     damage,
 )
+from rag_adapt.retrieval.chroma_keeper import DATA
+from rag_adapt.retrieval.chroma_server import SERVER_FOLDER
 from rag_adapt.retrieval.exact import top_rows
 from rag_adapt.retrieval.finding import Finding
 from rag_adapt.retrieval.record import Meta, Record
@@ -41,7 +43,8 @@ SHOWN: Final = 5
 
 
 def cache_findings(record: Record, meta: Meta, folder: Path) -> Iterator[Finding]:
-    """What is wrong with the cache; nothing where there is none."""
+    """What is wrong with the caches; nothing where there is none."""
+    yield from _of_server(record, meta, folder)
     remedy = f"It is a cache: `rag-adapt index rebuild {folder.name}` fills it anew."
     place = cache_of(folder, meta)
     if not is_sealed(place):
@@ -65,6 +68,18 @@ def cache_findings(record: Record, meta: Meta, folder: Path) -> Iterator[Finding
     with closing(index):
         for problem in _content_problems(index, record, meta):
             yield Finding(subject="chroma", problem=problem, remedy=remedy)
+
+
+def _of_server(record: Record, meta: Meta, folder: Path) -> Iterator[Finding]:
+    """The files of the cache that a server has; whoever starts it next fills a damaged one anew."""
+    remedy = (
+        "It is a cache: when nobody searches through Chroma's server any more, "
+        f"`rag-adapt index rebuild {folder.name}` drops it."
+    )
+    data = folder / SERVER_FOLDER / meta.content_hash / DATA
+    if is_sealed(data):
+        for problem in damage(data, record, meta):
+            yield Finding(subject="chroma-server", problem=problem, remedy=remedy)
 
 
 def _content_problems(index: ChromaIndex, record: Record, meta: Meta) -> Iterator[str]:

@@ -184,11 +184,6 @@ def fill(place: Path, record: Record, meta: Meta) -> None:
     seal(place, _content(record, meta), living=frozenset({DATABASE}))
 
 
-def drop_caches(folder: Path) -> None:
-    """Delete a collection's caches; the caller holds its lock, so nobody has one open."""
-    shutil.rmtree(folder / CHROMA_FOLDER, ignore_errors=True)
-
-
 def _content(record: Record, meta: Meta) -> Content:
     return Content(
         content_hash=meta.content_hash,

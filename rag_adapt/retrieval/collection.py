@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from rag_adapt.core.errors import CollectionError, LockedError
+from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.types import Passage, Span
+from rag_adapt.retrieval.backends import EXACT_LIMIT, open_index
 from rag_adapt.retrieval.budget import within_budget
 from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, describe
-from rag_adapt.retrieval.exact import ExactIndex
 from rag_adapt.retrieval.fuse import EQUAL, FusionWeights, lend, reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.linking.follow import NOWHERE, Followed, Following
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Collection", "CollectionRetriever", "collection_folder"]
 
-EXACT_LIMIT: Final = 50_000
-"""Chunks up to which `auto` takes exact search."""
 FUSE_DEPTH: Final = 50
 """Hits that each ranking gives to the fusion, at least."""
 
@@ -76,8 +74,7 @@ class Collection:
         Args:
             folder: `indexes/<name>`.
             embedder: the one it was built with; None allows lexical search alone.
-            backend: `auto` is exact search up to `exact_limit` chunks and Chroma above; exact
-                also where another process holds the folder's lock.
+            backend: see `backends.open_index`.
             exact_limit: chunks.
 
         Raises:
@@ -309,18 +306,7 @@ class Collection:
         }
 
     def _open_index(self) -> VectorIndex:
-        backend = self._backend
-        if backend == "auto":
-            return self._open_auto()
-        return BACKENDS[backend](self._record, self._meta)
-
-    def _open_auto(self) -> VectorIndex:
-        if self._record.count("chunks") <= self._exact_limit:
-            return BACKENDS["exact"](self._record, self._meta)
-        try:
-            return BACKENDS["chroma"](self._record, self._meta)
-        except LockedError:
-            return BACKENDS["exact"](self._record, self._meta)
+        return open_index(self._record, self._meta, self._backend, exact_limit=self._exact_limit)
 
     def _no_document(self, document: str) -> CollectionError:
         return CollectionError(
@@ -349,21 +335,6 @@ class CollectionRetriever:
         )
 
 
-def _open_exact(record: Record, meta: Meta) -> VectorIndex:
-    chunks, matrix = record.matrix(meta)
-    return ExactIndex(chunks=chunks, matrix=matrix)
-
-
-def _open_chroma(record: Record, meta: Meta) -> VectorIndex:
-    from rag_adapt.retrieval.chroma import ChromaIndex
-
-    return ChromaIndex.open(record, meta)
-
-
-BACKENDS: Final[dict[str, Callable[[Record, Meta], VectorIndex]]] = {
-    "exact": _open_exact,
-    "chroma": _open_chroma,
-}
 _MODES: Final[dict[SearchMode, Callable[[Collection, str, int], Sequence[Neighbour]]]] = {
     "dense": Collection._dense,
     "lexical": Collection._lexical,

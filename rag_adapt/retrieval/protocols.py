@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 SearchMode = Literal["dense", "lexical", "fused"]
-Backend = Literal["auto", "exact", "chroma"]
+Backend = Literal["auto", "exact", "chroma", "chroma-server"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ It does not know documents outside the record: where their texts or spans are da
 read them again, and the audit afterwards says so.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from typing import Final
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.check import check_collection, meta_of
 from rag_adapt.retrieval.chroma import CHROMA_FOLDER, cache_of, fill
+from rag_adapt.retrieval.chroma_server import drop_caches
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.finding import Finding
 from rag_adapt.retrieval.lock import writing
@@ -134,9 +134,10 @@ def _write_words(record: Record) -> int:
 
 def _refill(folder: Path, record: Record, meta: Meta) -> bool:
     """Fill Chroma anew where it was used before; whether it was."""
-    if not (folder / CHROMA_FOLDER).is_dir():
+    used = (folder / CHROMA_FOLDER).is_dir()
+    drop_caches(folder)
+    if not used:
         return False
-    shutil.rmtree(folder / CHROMA_FOLDER)
     try:
         fill(cache_of(folder, meta), record, meta)
     except CollectionError:

@@ -15,6 +15,7 @@ from typing import Final
 from rag_adapt.core.errors import CollectionError, LockedError
 from rag_adapt.retrieval.catalog import collection_folder
 from rag_adapt.retrieval.chroma import CHROMA_FOLDER
+from rag_adapt.retrieval.chroma_server import SERVER_FOLDER, wait_for_servers
 from rag_adapt.retrieval.lock import LOCK_NAME, writing
 from rag_adapt.retrieval.record import RECORD_NAME, Record
 from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
@@ -27,6 +28,7 @@ VECTORS: Final = "cache/embeddings.db"
 OURS: Final = frozenset(
     {
         CHROMA_FOLDER,
+        SERVER_FOLDER,
         LOCK_NAME,
         STAMP,
         f"{STAMP}.new",
@@ -77,6 +79,7 @@ def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
         size = _size(folder) + _size(uploaded)
         hashes = _text_hashes(folder)
         _wait_for_readers(folder)
+        wait_for_servers(folder)
         vectors = _forget(home / VECTORS, hashes)
         if uploaded.is_dir():
             shutil.rmtree(uploaded)
