@@ -95,7 +95,7 @@ def _origin(answer: AnswerInfo) -> None:
     if answer.rag_adapt.adapter is not None:
         _adapter(answer.rag_adapt.adapter, answer.proof)
     if answer.finish_reason == "length":
-        st.caption("Cut where the longest answer ends.")
+        st.caption("Cut: it reached the length that this skill's answers may have.")
 
 
 def _adapter(version: str, proof: AdapterProof | None) -> None:

@@ -83,7 +83,9 @@ def told_of_left_out(job: str) -> None:
     if not left_out:
         return
     with st.container(border=True):
-        st.badge(f"{plural(len(left_out), 'file')} left out", icon=":material/warning:")
+        st.badge(
+            f"{plural(len(left_out), 'file')} left out", icon=":material/warning:", color="orange"
+        )
         for one in left_out[:SHOWN]:
             st.text(f"{one.document}: {one.reason}")
         if len(left_out) > SHOWN:

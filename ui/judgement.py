@@ -60,7 +60,9 @@ def _correction(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, deci
             max_chars=LONGEST,
             key=f"correction.{id}",
         )
-        st.caption("It waits until somebody accepts it; then it becomes a row to train on.")
+        st.caption(
+            "It waits until somebody accepts it on the skill's page; then it is a row to train on."
+        )
         if st.form_submit_button("Save", type="primary", disabled=decided):
             with shown():
                 _give(answer, given, correction=text)

@@ -58,7 +58,8 @@ def order_form(skills: Sequence[SkillInfo], draft: RunRequest | None = None) -> 
             list(KINDS),
             default=arms_wanted,
             format_func=lambda arm: f"{arm}: {KINDS[arm]}",
-            help="Every arm answers the same items with the same model.",
+            help="The ways of answering that are compared, and controls that show what a score is "
+            "worth. Every arm answers the same items with the same model.",
         )
         more = _budget(draft or RunRequest(skills=["none"]))
         planned = st.form_submit_button("Plan", type="primary")
@@ -80,7 +81,7 @@ def _budget(draft: RunRequest) -> dict[str, Any]:
             "Dev answers for tuning",
             min_value=0,
             value=draft.tune,
-            help="Per route, to choose how it asks.",
+            help="Answers to items outside the test, per route: they choose how it asks.",
         ),
     }
     with st.expander("More"):

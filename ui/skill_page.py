@@ -10,6 +10,7 @@ import streamlit as st
 
 from rag_adapt.client import Client
 from rag_adapt.schemas.skills import SkillCheck, SkillDetail
+from ui.feedback_list import decide_feedback
 from ui.skill_templates import show_templates
 from ui.wording import plural
 
@@ -44,6 +45,8 @@ def show_skill(client: Client, name: str) -> None:
     if skill.templates:
         st.subheader("Templates", anchor=False)
         show_templates(client, skill)
+    st.subheader("Votes and corrections", anchor=False)
+    decide_feedback(client, name)
 
 
 def _checked(client: Client, skill: SkillDetail) -> SkillCheck:
@@ -101,7 +104,7 @@ def show_check(found: SkillCheck) -> None:
         for one in found.splits
     ]
     st.dataframe(rows, hide_index=True, alt="Splits")
-    st.text(f"{plural(found.documents, 'document')} in its corpus.")
+    st.text(f"{plural(found.documents, 'document')} of its own to search.")
     if not found.near_duplicates:
         st.text("No near-duplicates between splits were found.")
         return

@@ -20,7 +20,7 @@ from tests.api.test_residence import Backend, served, versions
 from tests.api.working import idle_desk
 from tests.jobs.running import STAND_IN
 from tests.serving.parts import HOME, imported, service
-from tests.ui.parts import button, page, ran, until, words
+from tests.ui.parts import button, page, ran, unfolded, until, words
 from tests.ui.still import still_desk
 from ui.adapter_compare import FACT, curves, facts
 from ui.connection import ADDRESS
@@ -109,7 +109,7 @@ def test_a_training_shows_its_curve_while_it_goes_on_and_after_its_end(
                     "Held out, before": "4.00 bits",
                     "Held out, now": "1.25 bits",
                 }
-                (data,) = [one.value for one in test.dataframe]
+                (data,) = [one.value for one in unfolded(test).dataframe]
                 assert list(data["step"]) == [1, 2, 0, 2]
             if state == "running":
                 desk.jobs.finish(job, "done", exit_code=0)

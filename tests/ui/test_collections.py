@@ -285,7 +285,7 @@ def test_passages_of_all_modes_are_merged_with_their_ranks() -> None:
 def test_of_an_upload_the_files_that_cannot_be_read_are_named_and_the_others_kept(
     quick: Desk,
 ) -> None:
-    files = [("new.md", b"# New"), ("empty.md", b" ")]
+    files = [("new.md", b"# New"), ("000.md", b" ")]
     files += [(f"{number}.txt", b"\0") for number in range(NAMED)]
     with page("collections", collection="manual") as test:
         test.file_uploader[0].set_value([(name, text, "text/plain") for name, text in files])
@@ -293,10 +293,10 @@ def test_of_an_upload_the_files_that_cannot_be_read_are_named_and_the_others_kep
         said = words(ran(test))
         assert "job" in test.query_params
         assert f"{NAMED + 1} files left out" in said
-        assert "empty.md: empty" in said
+        assert "000.md: empty" in said
         assert "And 1 more." in said
         assert (LIBRARY / "new.md").read_text() == "# New"
-        assert not (LIBRARY / "empty.md").exists()
+        assert not (LIBRARY / "000.md").exists()
 
 
 def test_a_text_is_added_as_a_document(quick: Desk) -> None:

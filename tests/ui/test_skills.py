@@ -1,15 +1,18 @@
 """The page Skills over the real service: listed, imported from a table, checked, edited."""
 
 import json
+import time
 
 from streamlit.testing.v1 import AppTest
 
 from rag_adapt.client import Client
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.schemas.conversations import ConversationRequest, TurnRequest
+from rag_adapt.schemas.feedback import FeedbackRequest
 from rag_adapt.schemas.skills import TemplateOrder
 from rag_adapt.skills.load import find_skill
 from tests.serving.parts import HOME, imported, published
-from tests.ui.parts import button, page, ran, words
+from tests.ui.parts import button, labels, page, ran, words
 from ui.table_columns import HEAD, MOST, columns_of, guess
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
@@ -175,6 +178,45 @@ def test_a_skill_with_a_fault_says_why_it_cannot_be_used(address: str) -> None:
         said = words(ran(test))
         assert "This skill cannot be used." in said
         assert "items.jsonl" in said
+
+
+def test_votes_and_corrections_are_decided_and_become_rows(address: str) -> None:
+    imported()
+    question = f"Which colour has thing number 3? {HOSTILE}"
+    with Client(address) as client:
+        for correction in ("green", "grey"):
+            talk = client.conversations.create(
+                ConversationRequest(skill="colours", models=["route:prompt/colours"])
+            )
+            told = client.conversations.ask(talk.id, TurnRequest(question=question))
+            trace = answered(client, talk.id, told.generations[0].id)
+            client.feedback.give(
+                FeedbackRequest(trace_id=trace, vote="down", correction=correction)
+            )
+        with page("skills", skill="colours") as test:
+            said = words(test)
+            assert f"Question: {question}" in said
+            assert "Should have been: green" in said
+            newest = next(one for one in test.button if one.label == "Reject")
+            newest.click()
+            ran(test)
+            assert "Should have been: grey" not in words(test)
+            button(test, "Accept").click()
+            assert "No vote or correction waits." in words(ran(test))
+            next(one for one in test.toggle if one.label.startswith("Rows of")).set_value(True)
+            ran(test)
+            assert "training.jsonl (1 row)" in labels(test, "download_button")
+        states = {one.correction: one.state for one in client.feedback.all()}
+    assert states == {"green": "accepted", "grey": "rejected"}
+
+
+def answered(client: Client, talk: str, generation: str) -> str:
+    """The trace of an answer, when it is whole."""
+    end = time.monotonic() + 30
+    while (found := client.conversations.generation(talk, generation)).answer is None:
+        assert time.monotonic() < end, found.state
+        time.sleep(0.02)
+    return found.answer.rag_adapt.trace_id
 
 
 def test_columns_are_read_from_tables_and_lines_and_never_from_anything_else() -> None:

@@ -21,8 +21,7 @@ from ui.plain import label
 from ui.training import show_curve, training_form
 from ui.wording import day, plural, size
 
-COMMANDS = ("adapters train", "adapters prove", "adapters import")
-"""Jobs that this page lists."""
+COMMANDS = ("adapters train", "adapters prove", "adapters import")  # jobs that this page lists
 
 
 def draw(client: Client) -> None:
@@ -113,5 +112,7 @@ def _said(adapter: AdapterInfo) -> str:
 
 
 st.title("Adapters", anchor=False)
+if not st.query_params:
+    st.caption("Small sets of weights that a skill's examples train; the routes lora use them.")
 with shown():
     draw(service())

@@ -36,6 +36,7 @@ def begin() -> None:
         st.info("There is no skill to ask. Import one on the page Skills, or by the command:")
         st.code("rag-adapt skills import FILE --name NAME", language=None)
         return
+    st.caption("Ask one question and see what every way of using the model answers, side by side.")
     skills = list(offer)
     asked_for = st.query_params.get(SKILL)
     index = skills.index(asked_for) if asked_for in skills else 0

@@ -12,8 +12,7 @@ from ui.connection import service
 from ui.faults import shown
 from ui.job_watch import OVER, back, list_unfinished, listed, open_only, watch
 
-COMMANDS = ("index build",)
-"""Jobs that this page lists."""
+COMMANDS = ("index build",)  # jobs that this page lists
 
 
 def draw(client: Client) -> None:

@@ -51,5 +51,7 @@ def _said(skill: SkillInfo) -> str:
 
 
 st.title("Skills", anchor=False)
+if not st.query_params:
+    st.caption("Tasks with examples: what is asked, and which answer is right.")
 with shown():
     draw(service())
