@@ -27,7 +27,7 @@ from rag_adapt.core.types import (
 )
 
 if TYPE_CHECKING:
-    from rag_adapt.engines.embedded_thread import Asked
+    from rag_adapt.engines.embedded_rows import Asked
     from rag_adapt.models.loading import LoadedModel
 
 MAX_BATCH: Final = 32
@@ -220,8 +220,7 @@ class EmbeddedEngine:
     def _asked(self, call: Call, tokens: Sequence[int], flight: _Flight) -> "Asked":
         import numpy as np
 
-        from rag_adapt.engines.embedded_rows import Row
-        from rag_adapt.engines.embedded_thread import Asked
+        from rag_adapt.engines.embedded_rows import Asked, Row
 
         chat = self.loaded.chat
         flight.asked = Asked(

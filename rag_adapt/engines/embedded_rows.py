@@ -4,11 +4,14 @@ It does not know the model, the batch or the event loop.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.core.types import FinishReason, Sampling
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 REPLACEMENT: Final = "\ufffd"
@@ -144,6 +147,28 @@ class Row:
             piece += self.stream.close()
             self.finish = "stop" if self.stream.stopped else "length"
         return piece
+
+
+@dataclass(kw_only=True, eq=False)
+class Asked:
+    """An answer that was asked for."""
+
+    tokens: "np.ndarray"
+    adapter: str | None
+    row: Row
+    tell: Callable[[str, bool], None]
+    """Takes a piece of text and whether it is the last one; must not block."""
+    fail: Callable[[RagAdaptError], None]
+    cancelled: bool = False
+    started: float | None = None
+    """When its computation began, on the monotonic clock."""
+    first: float | None = None
+    """When its first token was there."""
+    ended: float = 0.0
+
+    @property
+    def room(self) -> int:
+        return len(self.tokens) + self.row.sampling.max_tokens
 
 
 def nucleus(chances: "torch.Tensor", top_p: float) -> "torch.Tensor":

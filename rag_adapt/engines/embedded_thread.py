@@ -16,7 +16,7 @@ from rag_adapt.core.errors import EngineError, RagAdaptError
 from rag_adapt.engines.embedded_adapters import AdapterBank, inner_name
 from rag_adapt.engines.embedded_batch import Filled, Prompt, Runner
 from rag_adapt.engines.embedded_prefix import PrefixStore
-from rag_adapt.engines.embedded_rows import Row
+from rag_adapt.engines.embedded_rows import Asked
 from rag_adapt.engines.embedded_scores import Head, Scored, batches, families, take
 
 if TYPE_CHECKING:
@@ -27,28 +27,6 @@ if TYPE_CHECKING:
 
 PREFIX_BYTES: Final = 128 * 1024 * 1024
 """Memory for shared beginnings of prompts."""
-
-
-@dataclass(kw_only=True, eq=False)
-class Asked:
-    """An answer that was asked for."""
-
-    tokens: "np.ndarray"
-    adapter: str | None
-    row: Row
-    tell: Callable[[str, bool], None]
-    """Takes a piece of text and whether it is the last one; must not block."""
-    fail: Callable[[RagAdaptError], None]
-    cancelled: bool = False
-    started: float | None = None
-    """When its computation began, on the monotonic clock."""
-    first: float | None = None
-    """When its first token was there."""
-    ended: float = 0.0
-
-    @property
-    def room(self) -> int:
-        return len(self.tokens) + self.row.sampling.max_tokens
 
 
 @dataclass(kw_only=True)
@@ -153,13 +131,27 @@ class EngineThread:
     def _run(self) -> None:
         import torch
 
-        with torch.inference_mode():
-            while self._take():
-                try:
-                    self._turn()
-                except Exception as exc:  # noqa: BLE001 - one batch fails, the engine goes on
-                    self._fail(exc)
-        self._fail(EngineError("the embedded engine was closed", hint="Start the command again."))
+        ended: Exception = EngineError("the embedded engine was closed", hint="Start it again.")
+        try:
+            with torch.inference_mode():
+                while self._take():
+                    try:
+                        self._turn()
+                    except Exception as exc:  # noqa: BLE001 - one batch fails, the engine goes on
+                        self._fail(exc)
+        except Exception as exc:  # noqa: BLE001 - nobody waits for a thread that is no more
+            ended = exc
+        self._end(ended)
+
+    def _end(self, why: Exception) -> None:
+        """Take nothing more; what was not finished fails."""
+        with self._inbox.changed:
+            self._inbox.closed = True
+        self._waiting.extend(self._inbox.asked)
+        self._scoring.extend(self._inbox.scored)
+        for task in self._inbox.tasks:
+            task()
+        self._fail(why)
 
     def _take(self) -> bool:
         """Move what arrived to the thread's own queues; wait if there is nothing to do."""
@@ -169,17 +161,18 @@ class EngineThread:
                 inbox.changed.wait_for(lambda: not inbox.empty)
                 self._linger()
             tasks, inbox.tasks = inbox.tasks, []
-            self._waiting.extend(inbox.asked)
-            self._scoring.extend(inbox.scored)
-            if self._share:
-                alike = families(inbox.scored).values()
-                arrived: list[Asked | Scored] = [*inbox.asked, *(one[0] for one in alike)]
-                for entry in arrived:
-                    self.prefixes.note(entry.adapter, entry.tokens)
-            inbox.asked, inbox.scored = [], []
+            asked, inbox.asked = inbox.asked, []
+            scored, inbox.scored = inbox.scored, []
             closed = inbox.closed
+        self._waiting.extend(asked)
+        self._scoring.extend(scored)
         for task in tasks:
             task()
+        if self._share:
+            alike = families(scored).values()
+            arrived: list[Asked | Scored] = [*asked, *(one[0] for one in alike)]
+            for entry in arrived:
+                self.prefixes.note(entry.adapter, entry.tokens)
         return not closed
 
     def _linger(self) -> None:

@@ -286,3 +286,16 @@ def test_closing_fails_what_is_not_finished(tiny_model: Path) -> None:
     assert [type(error) for error in failed] == [EngineError, EngineError]
     with pytest.raises(EngineError, match="is closed"):
         asyncio.run(answer(engine, call("too late")))
+
+
+def test_an_engine_whose_thread_is_at_fault_lets_nobody_wait(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(adapter: str | None, tokens: object) -> None:
+        raise ValueError("no room")
+
+    monkeypatch.setattr(engine.thread.prefixes, "note", broken)
+    with pytest.raises(EngineError, match="ValueError: no room"):
+        asyncio.run(asyncio.wait_for(answer(engine, call("first")), 60))
+    with pytest.raises(EngineError, match="is closed"):
+        asyncio.run(answer(engine, call("next")))
