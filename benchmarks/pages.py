@@ -40,7 +40,7 @@ ANSWERED: Final = """async ([click, shown]) => {
     && !document.querySelector('[data-testid=stSkeleton], [data-stale=true]');
   while (!there()) {
     if (performance.now() - begun > 30000) throw new Error(shown + ' was not shown');
-    await new Promise(requestAnimationFrame);
+    await new Promise(next => { requestAnimationFrame(next); setTimeout(next, 1000); });
   }
   return performance.now() - begun;
 }"""
@@ -145,7 +145,10 @@ def served(home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{pages}"
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def free_port() -> int:

@@ -17,7 +17,7 @@ from rag_adapt.schemas.runs import ARMS, PlanLine, RunRequest
 from ui.wording import NOTHING, duration, plural
 
 KINDS: Final = {
-    "prompt": "a prompt, chosen on dev",
+    "prompt": "the best prompt of those that were tried",
     "few-shot": "prompt with four fixed examples",
     "few-shot-nearest": "prompt with the four nearest examples",
     "rag": "prompt with retrieved passages",

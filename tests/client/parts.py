@@ -15,10 +15,13 @@ from fastapi import FastAPI
 
 from rag_adapt.client import Client, Retries, Timeouts
 from rag_adapt.engines.scripted import ScriptedEngine
+from rag_adapt.schemas.jobs import JobInfo
 from tests.api.parts import app_of, listening
 from tests.serving.parts import service
 
 QUICK = Timeouts(quick=60, work=60, answer=60, upload=60)
+PATIENCE = 60.0
+"""Seconds that a test waits at most for a server or a job."""
 AT_ONCE = Retries(first=0.01)
 Answer = httpx.Response | Exception
 
@@ -41,12 +44,25 @@ def killed_at(port: int, app: FastAPI) -> Iterator[None]:
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
     try:
+        end = time.monotonic() + PATIENCE
         while not server.started:
+            assert thread.is_alive(), "the server ended before it had begun"
+            assert time.monotonic() < end, "the server did not begin"
             time.sleep(0.01)
         yield
     finally:
         server.should_exit = server.force_exit = True
-        thread.join()
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "the server did not end"
+
+
+def finished(client: Client, id: str) -> JobInfo:
+    """A job that has ended; no test waits for one for ever."""
+    end = time.monotonic() + PATIENCE
+    while (job := client.jobs.show(id)).ended is None:
+        assert time.monotonic() < end, job
+        time.sleep(0.05)
+    return job
 
 
 @dataclass

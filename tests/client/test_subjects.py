@@ -27,7 +27,7 @@ from tests.api.parts import SETTINGS, app_of
 from tests.api.test_runs import ORDER
 from tests.api.test_streaming import Slow, wait_until
 from tests.api.working import idle_desk
-from tests.client.parts import client_of, free_port, killed_at
+from tests.client.parts import client_of, finished, free_port, killed_at
 from tests.serving.parts import HOME, benched, imported, published, service
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
@@ -104,7 +104,7 @@ def test_a_mapping_has_every_field_of_the_upload_but_its_files() -> None:
 
 
 def test_documents_are_added_indexed_searched_read_and_removed(client: Client) -> None:
-    job = client.jobs.result(client.collections.add("manual", [LAMP, KETTLE]).id)
+    job = finished(client, client.collections.add("manual", [LAMP, KETTLE]).id)
     assert (job.state, job.error) == ("done", None)
     (entry,) = client.collections.all()
     assert (entry.name, entry.documents, entry.changeable) == ("manual", 2, True)
@@ -260,7 +260,7 @@ def test_a_proof_is_a_job(desk: Desk) -> None:
     with client_of(app_of(service(ScriptedEngine()), desk=desk)) as client:
         job = client.adapters.prove(version)
         assert job.command[:2] == ["adapters", "prove"]
-        assert client.jobs.result(job.id).state == "done"
+        assert finished(client, job.id).state == "done"
 
 
 def test_several_models_are_asked_at_once_and_one_that_fails_leaves_the_others_alone(

@@ -42,13 +42,16 @@ NAMELESS: Final = """() => [...document.querySelectorAll(
   .map(one => one.outerHTML.slice(0, 200))"""
 """What the keyboard reaches on a page and no name is read out for."""
 DRAWN: Final = """async () => {
-  const frame = () => new Promise(requestAnimationFrame);
+  const enough = new Promise(done => setTimeout(done, 5000));
+  const frame = () => Promise.race([new Promise(requestAnimationFrame), enough]);
   await frame(); await frame();
-  await Promise.all(document.getAnimations()
+  const moving = document.getAnimations()
     .filter(one => one.effect.getComputedTiming().endTime < 2000)
-    .map(one => one.finished.catch(() => null)));
+    .map(one => one.finished.catch(() => null));
+  await Promise.race([Promise.all(moving), enough]);
 }"""
-"""Two frames later, and when what moved has come to rest."""
+"""Two frames later, and when what moved has come to rest; after 5 s it is as it is: a page that is
+not drawn has no frames, and what is paused never ends."""
 
 
 @dataclass
@@ -152,7 +155,11 @@ def served(api: str) -> Iterator[str]:
             time.sleep(0.1)
         yield url
     finally:
-        process.communicate(timeout=20)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 @contextmanager
