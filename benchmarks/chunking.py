@@ -28,7 +28,8 @@ from rag_adapt.retrieval.budget import within_budget
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection
 from rag_adapt.retrieval.embed import HashingEmbedder, open_embedder
-from rag_adapt.retrieval.linking.registry import FINDERS, link_kinds
+from rag_adapt.retrieval.linking.registry import link_kinds
+from rag_adapt.retrieval.linking.units import LinkKind
 from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.settings import load_settings
 
@@ -36,6 +37,8 @@ VERSION: Final = 1
 """Part of every kept row's key; grows when search or scoring changes on purpose."""
 BASELINES: Final = ("packing:309:lexical", "packing:120:lexical")
 """BM25 on packed sentences, of 200 words and of the size of our chunks."""
+KINDS: Final[tuple[LinkKind, ...]] = ("headings", "citation", "terms", "meaning")
+"""Links that are found; the texts give none themselves."""
 BUDGETS: Final = (300, 500, 700, 1000, 1500)
 
 
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--work", type=Path, default=Path(".rag-adapt/chunking"))
     parser.add_argument("--cuts", nargs="+", default=list(CUTS), choices=CUTS)
     parser.add_argument("--tokens", type=int, default=120, help="Of a chunk, at most.")
-    parser.add_argument("--links", default="all", help="Kinds that are followed, together.")
+    parser.add_argument("--links", default=",".join(KINDS), help="Kinds followed, together.")
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--fresh", action="store_true", help="Forget rows that were kept.")
     options = parser.parse_args(arguments)
@@ -97,7 +100,7 @@ class Bench:
         links = {
             control: [
                 self.row(f"{first}:fused+{control}({share})", kinds=kind)
-                for kind in ("headings", "citation", "terms", "meaning")
+                for kind in KINDS
                 for share in (0.1, 0.3)
             ]
             for control in ("links", "shuffled")
@@ -112,10 +115,10 @@ class Bench:
         """Build what is needed and ask every question, unless that was done before."""
         cut, tokens, how = name.split(":")
         # words alone need no vectors that mean anything
-        plain = name in BASELINES
+        plain = how == "lexical" and not cut.endswith("-embedded")
         model: Embedder = HashingEmbedder(dimensions=2) if plain else self._model
         folder = self._work / "indexes" / f"{cut}-{tokens}{'-words' if plain else ''}"
-        links = () if plain else tuple(kind for kind in FINDERS if kind != "given")
+        links = () if plain else KINDS
         asked = {"name": name, "kinds": kinds if "+" in how else "", "budgets": self._budgets}
         kept = self._kept(asked)
         if not kept.is_file():

@@ -46,17 +46,6 @@ class Following:
                 hint=f"Give a number above 0 and up to 1: `--link-share {SHARE}`.",
             )
 
-    def as_json(self) -> dict[str, object]:
-        """What of it differs from following nothing: part of a route's identity."""
-        if not (self.kinds or self.levels):
-            return {}
-        return {
-            "links": list(self.kinds),
-            **({"share": self.share} if self.kinds else {}),
-            "levels": list(self.levels),
-            **({} if self.shuffle is None else {"shuffled": self.shuffle}),
-        }
-
 
 NOWHERE: Final = Following()
 

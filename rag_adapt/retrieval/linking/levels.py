@@ -47,8 +47,8 @@ def levels_of(units: Units) -> dict[int, Level]:
     return {**found, **given_levels(units)}
 
 
-def _level(unit: Unit, *, opens: bool, titles: dict[str, str]) -> Level:
-    named = {titles[term] for term in terms_of(unit.text) if term in titles}
+def _level(unit: Unit, *, opens: bool, titles: frozenset[str]) -> Level:
+    named = terms_of(unit.text) & titles
     if len(named - {_title(unit)}) >= FEWEST_SECTIONS:
         return 4
     long = len(token_starts(unit.text)) >= CONCEPT_TOKENS
@@ -57,11 +57,11 @@ def _level(unit: Unit, *, opens: bool, titles: dict[str, str]) -> Level:
     return 2 if _RULE.search(unit.text) else 1
 
 
-def _titles(units: Units) -> dict[str, str]:
+def _titles(units: Units) -> frozenset[str]:
     """Titles of sections by themselves, in small letters, where one section alone has them."""
     paths = {(unit.document, unit.headings) for unit in units.units if unit.headings}
     counts = Counter(headings[-1].strip().lower() for _, headings in paths)
-    return {title: title for title, count in counts.items() if count == 1}
+    return frozenset(title for title, count in counts.items() if count == 1)
 
 
 def _title(unit: Unit) -> str:

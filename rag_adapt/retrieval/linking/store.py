@@ -13,7 +13,7 @@ from rag_adapt.retrieval.linking.given import faults
 from rag_adapt.retrieval.linking.levels import levels_of
 from rag_adapt.retrieval.linking.notation import Remark
 from rag_adapt.retrieval.linking.registry import FINDERS, link_kinds
-from rag_adapt.retrieval.linking.units import Link, LinkKind, Unit, Units
+from rag_adapt.retrieval.linking.units import Link, LinkKind, Relation, Unit, Units
 from rag_adapt.retrieval.record import Meta, Record
 from rag_adapt.retrieval.sqlite import translated
 
@@ -198,13 +198,6 @@ def _row(link: Link) -> tuple[object, ...]:
     return (link.source, link.target, link.kind, link.relation, link.weight)
 
 
-def _link(row: tuple[int, int, LinkKind, "object", float]) -> Link:
+def _link(row: tuple[int, int, LinkKind, Relation, float]) -> Link:
     source, target, kind, relation, weight = row
-    same = relation == "same_level_as"
-    return Link(
-        source=source,
-        target=target,
-        kind=kind,
-        relation="same_level_as" if same else "connects_to",
-        weight=weight,
-    )
+    return Link(source=source, target=target, kind=kind, relation=relation, weight=weight)

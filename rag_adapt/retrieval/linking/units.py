@@ -3,6 +3,7 @@
 It does not know where units are kept or how links are followed.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -61,11 +62,17 @@ class Units:
     """By chunk; finders may use them to tell relations."""
 
     def said(self) -> Iterator[tuple[Unit, Remark]]:
-        """Every remark with the unit that it is about."""
+        """Every remark with the unit that it is about, in the order of documents and places."""
+        own: dict[str, list[Unit]] = {}
         for unit in self.units:
-            for remark in self.remarks.get(unit.document, ()):
-                if unit.start <= remark.position < unit.end:
-                    yield unit, remark
+            own.setdefault(unit.document, []).append(unit)
+        for document, remarks in self.remarks.items():
+            units = own.get(document, [])
+            starts = [unit.start for unit in units]
+            for remark in remarks:
+                at = bisect_right(starts, remark.position) - 1
+                if at >= 0 and remark.position < units[at].end:
+                    yield units[at], remark
 
     def relation(self, source: int, target: int) -> Relation:
         """`same_level_as` between units of one level, else `connects_to`."""
