@@ -7,8 +7,9 @@ so a long answer does not hold up short ones.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,11 +94,13 @@ class EngineThread:
         Raises:
             EngineError: the engine is closed.
         """
-        self._put(self._inbox.asked, asked)
+        with self._open() as inbox:
+            inbox.asked.append(asked)
 
     def score(self, scored: Scored) -> None:
         """Queue tokens to score; see `ask`."""
-        self._put(self._inbox.scored, scored)
+        with self._open() as inbox:
+            inbox.scored.append(scored)
 
     def do(self, work: Callable[[], Any]) -> "Future[Any]":
         """Run something in the engine's thread, between two steps; see `ask`."""
@@ -111,7 +114,8 @@ class EngineThread:
             except Exception as exc:  # noqa: BLE001 - it goes to whoever waits for the future
                 future.set_exception(exc)
 
-        self._put(self._inbox.tasks, task)
+        with self._open() as inbox:
+            inbox.tasks.append(task)
         return future
 
     def close(self) -> None:
@@ -121,11 +125,17 @@ class EngineThread:
             self._inbox.changed.notify()
         self._thread.join()
 
-    def _put(self, queue: list[Any], entry: Any) -> None:
+    @contextmanager
+    def _open(self) -> Iterator[_Inbox]:
+        """The inbox, to add to: whoever looks at its lists without the lock may hold old ones.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
         with self._inbox.changed:
             if self._inbox.closed:
                 raise EngineError("the embedded engine is closed", hint="Start the command again.")
-            queue.append(entry)
+            yield self._inbox
             self._inbox.changed.notify()
 
     def _run(self) -> None:

@@ -1,8 +1,10 @@
 """The embedded engine's answers: alone, together, deterministic, streamed, cancelled, failed."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +301,19 @@ def test_an_engine_whose_thread_is_at_fault_lets_nobody_wait(
         asyncio.run(asyncio.wait_for(answer(engine, call("first")), 60))
     with pytest.raises(EngineError, match="is closed"):
         asyncio.run(answer(engine, call("next")))
+
+
+def test_nothing_that_is_handed_over_is_lost_however_threads_take_turns(
+    engine: EmbeddedEngine,
+) -> None:
+    def hand_over() -> list[int]:
+        return [engine.thread.do(lambda: 1).result(timeout=30) for _ in range(1500)]
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            done = [threads.submit(hand_over) for _ in range(4)]
+        assert [sum(one.result()) for one in done] == [1500] * 4
+    finally:
+        sys.setswitchinterval(usual)

@@ -43,7 +43,12 @@ def test_labels_of_one_prompt_cost_the_prompt_once(engine: EmbeddedEngine) -> No
     async def together() -> list[Any]:
         """All of them, waiting for the engine before it begins."""
         held, begin = threading.Event(), threading.Event()
-        engine.thread.do(lambda: (held.set(), begin.wait(60)))
+
+        def hold() -> None:
+            held.set()
+            begin.wait(60)
+
+        engine.thread.do(hold)
         assert held.wait(60)
         tasks = [asyncio.create_task(engine.logprobs(m, i)) for m in asked for i in LABELS]
         await asyncio.sleep(0)
