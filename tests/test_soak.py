@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from benchmarks import soak
 from benchmarks.besieged import slow_model
 from benchmarks.soak import CONFIGURATION, Siege
+from tests.api.parts import app_of
 
 
 def nothing(siege: Siege) -> None:
@@ -36,6 +37,12 @@ def test_the_checker_is_told_that_a_length_alone_may_be_refused() -> None:
     statuses = checks["negative_data_rejection"]["expected-statuses"]
     assert {"400", "413", "415", "422"} <= set(statuses)
     assert not [status for status in statuses if not status.startswith("4")]
+
+
+def test_the_checker_is_told_of_operations_that_are_there() -> None:
+    named = {each["include-name"] for each in tomllib.loads(CONFIGURATION)["operations"]}
+    paths = app_of().openapi()["paths"]
+    assert named <= {f"{method.upper()} {path}" for path in paths for method in paths[path]}
 
 
 def test_the_slow_model_is_never_done_and_counts_who_waits() -> None:
