@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, get_args
 
 import typer
 
-from rag_adapt.cli import index_documents, index_mending
+from rag_adapt.cli import index_documents, index_log, index_mending
 from rag_adapt.cli.console import bars, print_json, print_table, settings_of
 from rag_adapt.retrieval.protocols import SearchMode
 
@@ -25,6 +25,7 @@ app.command("sync")(index_documents.sync)
 app.command("show")(index_documents.show)
 app.command("check")(index_mending.check)
 app.command("rebuild")(index_mending.rebuild)
+app.command("log")(index_log.log)
 
 Name = Annotated[str, typer.Argument(help="The collection: 3 to 48 of a-z, 0-9 and hyphens.")]
 EmbedderName = Annotated[
@@ -307,6 +308,8 @@ def remove(
         print_json(asdict(gone))
         return
     typer.echo(f"removed {name}: {gone.bytes / 1e6:.1f} MB")
+    if gone.runs:
+        typer.echo(f"{len(gone.runs)} run(s) still quote it: {', '.join(gone.runs)}")
 
 
 def _print_hits(hits: Sequence["Passage"], pages: Sequence["_Pages"]) -> None:

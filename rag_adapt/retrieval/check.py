@@ -86,12 +86,12 @@ def _findings(
     meta, name = meta_of(record), folder.name
     for subject, problem in _record_problems(record):
         yield Finding(subject=subject, problem=problem, remedy=anew)
-    if (problem_ := older(folder, meta)) is not None:
+    if (stale := older(folder, meta)) is not None:
         remedy = (
             f"Bring it up to date with its documents: `rag-adapt index sync {name} DIR`; or keep "
             f"it as it is: `rag-adapt index rebuild {name}`."
         )
-        yield Finding(subject="record", problem=problem_, remedy=remedy)
+        yield Finding(subject="record", problem=stale, remedy=remedy)
     mend = f"Run `rag-adapt index rebuild {name}`: it embeds nothing."
     for subject, problem in _lexical_problems(record):
         yield Finding(subject=subject, problem=problem, remedy=mend)
@@ -99,8 +99,11 @@ def _findings(
         f"Run `rag-adapt index rebuild {name}`: it takes the vectors that embedders remember; "
         f"what is still missing then needs `rag-adapt index build {name} DIR`."
     )
-    for subject, problem in _vector_problems(record, meta, embedder):
-        yield Finding(subject=subject, problem=problem, remedy=mend)
+    wrong = list(_vector_problems(record, meta))
+    yield from (Finding(subject=each[0], problem=each[1], remedy=mend) for each in wrong)
+    if embedder is not None and not wrong:
+        for problem in _strange_vectors(record, meta, embedder):
+            yield Finding(subject="vectors", problem=problem, remedy=anew)
     yield from link_findings(record)
     yield from cache_findings(record, meta, folder)
 
@@ -137,9 +140,7 @@ def _chunk_problems(
             yield f"chunk {chunk.id}", "its span is not the text that was embedded"
 
 
-def _vector_problems(
-    record: Record, meta: Meta, embedder: Embedder | None
-) -> Iterator[tuple[str, str]]:
+def _vector_problems(record: Record, meta: Meta) -> Iterator[tuple[str, str]]:
     chunks, vectors = record.chunks(), record.vectors(meta.weights)
     wrong = [(chunk, said) for chunk in chunks if (said := _wrong(vectors, chunk, meta))]
     if len(wrong) <= SEVERAL:
@@ -149,8 +150,6 @@ def _vector_problems(
         yield "vectors", f"{len(wrong)} of {len(chunks)} chunks: {wrong[0][1]}, for one"
     if (orphans := _orphans(record, meta)) > 0:
         yield "vectors", f"{orphans} belong to no chunk"
-    if embedder is not None and not wrong:
-        yield from _strange_vectors(record, meta, embedder)
 
 
 def _wrong(vectors: dict[str, bytes], chunk: ChunkRow, meta: Meta) -> str | None:
@@ -181,14 +180,13 @@ def _orphans(record: Record, meta: Meta) -> int:
     return int(found)
 
 
-def _strange_vectors(record: Record, meta: Meta, embedder: Embedder) -> Iterator[tuple[str, str]]:
+def _strange_vectors(record: Record, meta: Meta, embedder: Embedder) -> Iterator[str]:
     """Those that the embedder does not make of the same texts."""
     identity, asked = embedder.identity, _spread(record.chunks())
     if identity.weights != meta.weights:
         yield (
-            "vectors",
             f"they were made with weights {meta.weights[:12]} ({meta.embedder!r}), not with "
-            f"{identity.weights[:12]} ({identity.name!r})",
+            f"{identity.weights[:12]} ({identity.name!r})"
         )
         return
     made = embedder.embed([_searched(each, record.text(each.document) or "") for each in asked])
@@ -196,9 +194,8 @@ def _strange_vectors(record: Record, meta: Meta, embedder: Embedder) -> Iterator
     cosines = np.sum(made * np.stack([np.frombuffer(row, np.float32) for row in kept]), axis=1)
     if strange := int(np.sum(cosines < ALIKE)):
         yield (
-            "vectors",
             f"{strange} of {len(asked)} are not what {identity.name!r} makes of the texts: they "
-            "are another embedder's",
+            "are another embedder's"
         )
 
 

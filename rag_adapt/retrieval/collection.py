@@ -25,6 +25,7 @@ from rag_adapt.retrieval.linking.follow import NOWHERE, Followed, Following
 from rag_adapt.retrieval.linking.trail import Trail
 from rag_adapt.retrieval.options import PLAIN, SearchOptions
 from rag_adapt.retrieval.protocols import Backend, Embedder, Neighbour, SearchMode, VectorIndex
+from rag_adapt.retrieval.query_log import note
 from rag_adapt.retrieval.record import ChunkRow, Meta, Record
 from rag_adapt.retrieval.refine import NOTHING, Refinement, refined
 from rag_adapt.retrieval.sqlite import translated
@@ -148,7 +149,9 @@ class Collection:
             ranked = self._trail.extended(hits, following, mode)
         rows, found = self._passages(ranked, refinement)
         best = refined(query, found, k, refinement, lambda at: self._vectors([rows[n] for n in at]))
-        return best if budget_tokens is None else within_budget(best, budget_tokens)
+        shown = best if budget_tokens is None else within_budget(best, budget_tokens)
+        note(self._record.path.parent, query, mode, shown)
+        return shown
 
     def _depth(self, k: int, refinement: Refinement, following: Following) -> int:
         """How many hits must be ranked; all of them where some are left out afterwards."""

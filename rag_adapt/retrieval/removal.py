@@ -17,6 +17,8 @@ from rag_adapt.retrieval.catalog import collection_folder
 from rag_adapt.retrieval.chroma import CHROMA_FOLDER
 from rag_adapt.retrieval.chroma_server import SERVER_FOLDER, wait_for_servers
 from rag_adapt.retrieval.lock import LOCK_NAME, writing
+from rag_adapt.retrieval.query_log import QUERY_LOG
+from rag_adapt.retrieval.quoting import quoting_runs
 from rag_adapt.retrieval.record import RECORD_NAME, Record
 from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
 from rag_adapt.retrieval.stamp import STAMP
@@ -25,6 +27,8 @@ DOCUMENTS: Final = "documents"
 """Below a home, by collection: what was uploaded for it."""
 VECTORS: Final = "cache/embeddings.db"
 """Below a home: what embedders remember, under hashes of the texts."""
+RUNS: Final = "runs"
+"""Below a home: a folder for each run."""
 OURS: Final = frozenset(
     {
         CHROMA_FOLDER,
@@ -32,6 +36,8 @@ OURS: Final = frozenset(
         LOCK_NAME,
         STAMP,
         f"{STAMP}.new",
+        QUERY_LOG,
+        f"{QUERY_LOG}.new",
         *(f"{RECORD_NAME}{end}" for end in ("", "-wal", "-shm", "-journal")),
     }
 )
@@ -51,6 +57,9 @@ class Removal:
     vectors: int
     """That embedders remembered of its texts; other collections with the same text embed it
     again."""
+    runs: tuple[str, ...]
+    """That still quote it: their answers keep what the model was sent. `rag-adapt runs list` shows
+    where they lie; they stay until somebody deletes them."""
 
 
 def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
@@ -85,7 +94,9 @@ def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
             shutil.rmtree(uploaded)
         (folder / RECORD_NAME).unlink(missing_ok=True)  # from here on there is no collection
         shutil.rmtree(folder)
-    return Removal(collection=name, bytes=size, vectors=vectors)
+    return Removal(
+        collection=name, bytes=size, vectors=vectors, runs=quoting_runs(home / RUNS, name)
+    )
 
 
 def _check_ours(folder: Path, uploaded: Path) -> None:

@@ -45,6 +45,8 @@ class CollectionRemoved(Wire):
     name: str
     bytes: int
     """Of its record, its indexes and its uploaded documents."""
+    runs: list[str]
+    """That still quote it: their answers keep what the model was sent."""
 
 
 class TextOrder(Order):

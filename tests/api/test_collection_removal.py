@@ -30,10 +30,14 @@ def problem(response: Any) -> tuple[int, str]:
 
 def test_a_collection_is_deleted_and_documents_elsewhere_stay(client: TestClient) -> None:
     built()
+    run = HOME / "runs" / "quoting"
+    run.mkdir(parents=True)
+    (run / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
     gone = client.delete(MANUAL)
     assert gone.status_code == 200
     assert gone.json()["name"] == "manual"
     assert gone.json()["bytes"] > 1000
+    assert gone.json()["runs"] == ["quoting"]
     assert not Path("indexes/manual").exists()
     assert len(list(Path("mine").iterdir())) == 2
     assert client.get("/v1/collections").json()["data"] == []

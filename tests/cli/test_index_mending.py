@@ -62,3 +62,28 @@ def test_what_nobody_remembers_is_left_and_said(
 def test_there_is_nothing_to_mend_where_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["index", "rebuild", "absent"]) == 2
     assert "there is no collection 'absent'" in capsys.readouterr().err
+
+
+def test_questions_are_kept_shown_and_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    log = ["index", "log", "manual"]
+    assert run(log) == 0
+    assert "rag-adapt index log manual --on" in capsys.readouterr().out
+    assert run([*log, "--on"]) == 0
+    assert run(["index", "search", "manual", "how much water", "--mode", "lexical"]) == 0
+    capsys.readouterr()
+    assert run(log) == 0
+    assert "how much water" in capsys.readouterr().out
+    assert run([*log, "--json"]) == 0
+    assert printed(capsys)["queries"][0]["mode"] == "lexical"
+    assert run([*log, "--off"]) == 0
+    assert "not kept" in capsys.readouterr().out
+    assert run([*log, "--json"]) == 0
+    assert printed(capsys)["queries"] == []
+
+
+def test_removing_names_the_runs_that_still_quote_it(capsys: pytest.CaptureFixture[str]) -> None:
+    run_folder = Path(".rag-adapt/runs/2026-x")
+    run_folder.mkdir(parents=True)
+    (run_folder / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
+    assert run(["index", "remove", "manual", "--yes"]) == 0
+    assert "1 run(s) still quote it: 2026-x" in capsys.readouterr().out

@@ -292,6 +292,7 @@ def test_vectors_of_another_embedder_in_the_record_are_found_by_asking_ours(
     [finding] = check_collection(FOLDER, embedder)
     assert finding.subject == "vectors"
     assert "are another embedder's" in finding.problem
+    assert "rag-adapt index build manual DIR" in finding.remedy
     [finding] = check_collection(FOLDER, CountingEmbedder("newer"))
     assert "made with weights counting ('counting'), not with newer" in finding.problem
 

@@ -1,5 +1,6 @@
 """A collection that is removed is gone, and one that is used is not removed."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rag_adapt.retrieval.catalog import list_collections
 from rag_adapt.retrieval.collection import Collection
 from rag_adapt.retrieval.embed import CachedEmbedder, HashingEmbedder
 from rag_adapt.retrieval.lock import writing
+from rag_adapt.retrieval.query_log import asked, switch_on
 from rag_adapt.retrieval.record import Record
 from rag_adapt.retrieval.removal import DOCUMENTS, VECTORS, remove_collection
 from tests.retrieval.fakes import MANUAL, write_corpus
@@ -186,3 +188,53 @@ def test_a_link_is_not_followed() -> None:
     with pytest.raises(CollectionError, match="is a link"):
         remove_collection(INDEXES, "manual", home=HOME)
     assert (INDEXES / "other" / "record.db").exists()
+
+
+def test_runs_that_still_quote_it_are_named() -> None:
+    built()
+    (HOME / "runs" / "empty").mkdir(parents=True)
+    for run, name in {
+        "one": "manual",
+        "two": "manual-2",
+        "three": "other",
+        "four": "manual",
+    }.items():
+        trace = {"events": [{"name": "retrieve", "detail": {"collection": f"{name}@1f3a9c2e7b04"}}]}
+        folder = HOME / "runs" / run
+        folder.mkdir(parents=True)
+        kept = folder / ("dev.jsonl" if run == "four" else "answers.jsonl")
+        kept.write_text(json.dumps({"arm": "rag", "trace": trace}) + "\n")
+    assert remove_collection(INDEXES, "manual", home=HOME).runs == ("four", "one")
+    assert (HOME / "runs" / "one" / "answers.jsonl").exists()
+
+
+def test_questions_go_with_the_collection() -> None:
+    built()
+    switch_on(FOLDER)
+    with Collection.open(FOLDER) as collection:
+        collection.search("who hid the xylograph", 1, "lexical")
+    assert [each["query"] for each in asked(FOLDER)] == ["who hid the xylograph"]
+    remove_collection(INDEXES, "manual", home=HOME)
+    files = [path for place in (INDEXES, HOME) for path in place.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"xylograph" in path.read_bytes()]
+
+
+def test_a_deleted_document_leaves_no_bytes_in_its_collection() -> None:
+    source = built(
+        "manual", {"a.md": "# Secret\n\nThe xylograph is buried.", "b.md": "# B\n\nBee."}
+    )
+    with Collection.open(FOLDER, HashingEmbedder(), backend="chroma") as collection:
+        (found,) = collection.search("xylograph", 1, "dense")
+    record = Record.read(FOLDER)
+    (vector,) = record.connection.execute(
+        "SELECT vector FROM embeddings JOIN chunks USING (text_hash) WHERE chunks.id = 1"
+    ).fetchone()
+    record.close()
+    held = [path for path in FOLDER.rglob("*") if path.is_file()]
+    assert [path.name for path in held if b"xylograph" in path.read_bytes()] == ["record.db"]
+    assert [path for path in held if vector in path.read_bytes()]
+    (source / found.document).unlink()
+    build_collection(FOLDER, source, HashingEmbedder())
+    left = [path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()]
+    assert not [raw for raw in left if b"xylogr" in raw]
+    assert not [raw for raw in left if vector in raw]
