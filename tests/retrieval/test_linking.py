@@ -17,6 +17,7 @@ from rag_adapt.retrieval.linking.follow import Following, mixed, shuffled
 from rag_adapt.retrieval.linking.store import all_links, linked, linked_in, said_of
 from rag_adapt.retrieval.linking.units import Link, LinkKind
 from rag_adapt.retrieval.options import SearchOptions
+from rag_adapt.retrieval.protocols import SearchMode
 from rag_adapt.retrieval.record import Record
 from rag_adapt.routes.retrieve import Retrieve
 from tests.retrieval.fakes import CountingEmbedder, write_corpus
@@ -63,7 +64,7 @@ def pairs(folder: Path, kind: LinkKind) -> set[tuple[str, str, str]]:
         row.id: (record.text(row.document) or "")[row.start : row.end].split("\n")[-1].split()[0]
         for row in record.chunks()
     }
-    found = {
+    found: set[tuple[str, str, str]] = {
         (texts[link.source], texts[link.target], link.relation)
         for link in all_links(record, (kind,))
     }
@@ -135,17 +136,16 @@ def test_search_follows_links_one_hop_and_says_which(corpus: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["dense", "lexical", "fused"])
 def test_a_budget_holds_for_what_links_found_and_nothing_comes_twice(
-    corpus: Path, mode: str
+    corpus: Path, mode: SearchMode
 ) -> None:
     following = Following(kinds=("given", "headings", "citation", "terms", "meaning"))
     with Collection.open(corpus / "garden", CountingEmbedder()) as collection:
-        assert mode in ("dense", "lexical", "fused")
         found = collection.search(
             "graham thomas roses",
             50,
             mode,
             following=following,
-            budget_tokens=30,  # type: ignore[arg-type]
+            budget_tokens=30,
         )
         places = [(hit.document, hit.start) for hit in found]
         assert len(places) == len(set(places)) > 0
