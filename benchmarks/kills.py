@@ -107,7 +107,7 @@ def besiege(place: Path, kills: int, *, seed: int = 0) -> Tally:
     """
     draw, tally, heard = random.Random(seed), Tally(), Heard()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.kills"])
+    context.set_forkserver_preload(["rag_adapt.retrieval.build"])
     write_round(place / "source", 1)
     started = time.monotonic()
     build_collection(place / "killed", place / "source", HashingEmbedder(dimensions=32))
