@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rag_adapt.core.template import NO_CONTEXT, Template
+from rag_adapt.core.marks import NO_CONTEXT
+from rag_adapt.core.template import Template
 from rag_adapt.core.types import Message
 from rag_adapt.feedback.entry import FeedbackError
 
