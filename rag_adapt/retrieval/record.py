@@ -251,20 +251,25 @@ class Record:
             CollectionError: a chunk lacks its vector, or one has the wrong length.
         """
         with translated(self.path):
+            count, size, wrong = self.count("chunks"), meta.dimensions * 4, 0
+            numbers = np.empty(count, dtype=np.int64)
+            matrix = np.empty((count, meta.dimensions), dtype=np.float32)
             rows = self.connection.execute(
                 "SELECT chunks.id, vector FROM chunks LEFT JOIN embeddings ON weights = ? "
                 "AND embeddings.text_hash = chunks.text_hash ORDER BY chunks.id",
                 (meta.weights,),
-            ).fetchall()
-        size = meta.dimensions * 4
-        if wrong := [row[0] for row in rows if row[1] is None or len(row[1]) != size]:
+            )
+            for place, (number, vector) in enumerate(rows):  # row by row: no copy of all vectors
+                if vector is None or len(vector) != size:
+                    wrong += 1
+                    continue
+                numbers[place], matrix[place] = number, np.frombuffer(vector, dtype=np.float32)
+        if wrong:
             raise CollectionError(
-                f"collection {self.path.parent.name!r} lacks the vectors of {len(wrong)} chunks",
+                f"collection {self.path.parent.name!r} lacks the vectors of {wrong} chunks",
                 hint=f"See `rag-adapt index check {self.path.parent.name}`.",
             )
-        flat = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float32)
-        chunks = np.array([row[0] for row in rows], dtype=np.int64)
-        return chunks, flat.reshape(len(rows), meta.dimensions)
+        return numbers, matrix
 
     def vector(self, weights: str, text_hash: str) -> bytes:
         """One raw vector; empty where it is not here."""
