@@ -78,6 +78,7 @@ test-vllm: install $(VLLM_VENV)/.installed
 	RAG_ADAPT_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8
 
 soak: install
+	@$(BIN)/python -m benchmarks.kills --kills 200
 	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES)
 
 screenshots: install
