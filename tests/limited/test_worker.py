@@ -33,7 +33,7 @@ def test_it_is_replaced_after_so_many_files() -> None:
 @pytest.mark.parametrize(
     ("asked", "bounds", "fact"),
     [
-        ({"then": "sleep", "seconds": 60}, Bounds(seconds=0.5), "more than 0.5 s"),
+        ({"then": "sleep", "seconds": 60}, Bounds(seconds=5), "more than 5 s"),
         ({"then": "hoard", "bytes": 1 << 29}, Bounds(memory_bytes=1 << 28), "more than 256 MB"),
         ({"then": "dig"}, Bounds(), "nested too deeply"),
         ({"then": "talk", "bytes": 5000}, Bounds(result_bytes=4000), "more than 4000 bytes"),
