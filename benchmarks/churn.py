@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,8 +103,8 @@ def _search(place: Path, chunks: int, queries: int, backends: Sequence[Backend])
             before = _memory()
             collection.search("warm up", K, "dense")
             grown = _memory() - before
-            dense = _p50(lambda query, one=collection: one.search(query, K, "dense"), asked)  # type: ignore[misc]
-            fused = _p50(lambda query, one=collection: one.search(query, K, "fused"), asked)  # type: ignore[misc]
+            dense = _p50(partial(collection.search, k=K, mode="dense"), asked)
+            fused = _p50(partial(collection.search, k=K, mode="fused"), asked)
         bare = _bare(place / "large", model, asked)
         print(
             f"  {backend}: dense {dense / bare:.2f} x, fused {fused / bare:.2f} x of embedding and "
