@@ -180,10 +180,10 @@ def read(path: Path) -> Iterator[Question]:
 
 
 def default_embedder(cache: Path) -> Embedder:
-    """The default one, its vectors kept."""
+    """The default one, its vectors kept; in one precision, whatever the machine."""
     settings = load_settings()
     files = resolve_model("default", home=settings.home, kind="embedder")
-    return open_embedder(files, device=settings.device, cache_path=cache)
+    return open_embedder(files, device=settings.device, cache_path=cache, precision="float32")
 
 
 if __name__ == "__main__":

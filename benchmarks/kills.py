@@ -9,11 +9,12 @@ anything did.
 import argparse
 import multiprocessing
 import random
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,10 +23,11 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from rag_adapt.core.errors import CollectionError
+from rag_adapt.core.protocols import Progress
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.check import check_collection
 from rag_adapt.retrieval.collection import Collection
-from rag_adapt.retrieval.embed import HashingEmbedder
+from rag_adapt.retrieval.embed import CachedEmbedder, HashingEmbedder
 from rag_adapt.retrieval.lock import LOCK_NAME
 from rag_adapt.retrieval.record import Record
 
@@ -35,6 +37,8 @@ REOPENED: Final = 5.0
 """Seconds within which a collection is open again after a kill."""
 FREE: Final = 0.1
 """Seconds after which a killed writer's lock is free."""
+REMEMBERED: Final = "embeddings.db"
+"""What the embedder remembers."""
 PATIENCE: Final = 120.0
 """Seconds for anything that a child does, on a busy machine too."""
 
@@ -91,10 +95,19 @@ def work(place: Path, first: int, pipe: Connection) -> None:
     for number in range(first, first + 1_000):
         write_round(place / "source", number)
         pipe.send(("begun", number))
-        build_collection(
-            place / "killed", place / "source", HashingEmbedder(dimensions=32), progress=_Told(pipe)
-        )
+        _build(place, _Told(pipe))
         pipe.send(("built", number))
+
+
+def _build(place: Path, progress: Progress | None = None) -> None:
+    embedder = CachedEmbedder(HashingEmbedder(dimensions=32), path=place / REMEMBERED)
+    build_collection(
+        place / "killed",
+        place / "source",
+        embedder,
+        remembered=place / REMEMBERED,
+        progress=progress,
+    )
 
 
 def besiege(place: Path, kills: int, *, seed: int = 0) -> Tally:
@@ -110,7 +123,7 @@ def besiege(place: Path, kills: int, *, seed: int = 0) -> Tally:
     context.set_forkserver_preload(["rag_adapt.retrieval.build"])
     write_round(place / "source", 1)
     started = time.monotonic()
-    build_collection(place / "killed", place / "source", HashingEmbedder(dimensions=32))
+    _build(place)
     longest = 2.5 * (time.monotonic() - started)
     heard.built = heard.begun = 1
     for _ in range(kills):
@@ -122,6 +135,7 @@ def besiege(place: Path, kills: int, *, seed: int = 0) -> Tally:
         child.kill()
         child.join(PATIENCE)
         _judge(place, tally, heard, ours)
+    tally.wrong += _remembered(place)
     return tally
 
 
@@ -163,6 +177,16 @@ def _judge(place: Path, tally: Tally, heard: Heard, pipe: Connection) -> None:
         wrong = [exc.fact]
     tally.builds = heard.built
     tally.wrong += [f"kill {tally.kills}: {each}" for each in wrong]
+
+
+def _remembered(place: Path) -> list[str]:
+    """What embedders still remember after one more build, and no chunk has."""
+    _build(place)
+    with closing(Record.read(place / "killed")) as record:
+        held = {chunk.text_hash for chunk in record.chunks()}
+    with closing(sqlite3.connect(place / REMEMBERED)) as connection:
+        known = {row[0] for row in connection.execute("SELECT text_hash FROM vectors")}
+    return [] if known == held else [f"{len(known - held)} texts that are gone are remembered"]
 
 
 def _locked(path: Path) -> float | None:

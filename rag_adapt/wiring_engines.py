@@ -42,7 +42,9 @@ def embedder(settings: Settings) -> "Embedder":
     if settings.embedder == HASHING:
         return CachedEmbedder(HashingEmbedder(), path=cache)
     files = resolve_model(settings.embedder, home=settings.home, kind="embedder")
-    return open_embedder(files, device=settings.device, cache_path=cache)
+    open_choice = settings.embedder_precision == "auto" and settings.deterministic
+    precision = "float32" if open_choice else settings.embedder_precision
+    return open_embedder(files, device=settings.device, cache_path=cache, precision=precision)
 
 
 def language_files(settings: Settings, progress: Progress | None = None) -> ModelFiles:
@@ -366,6 +368,7 @@ def index(
 ) -> "Indexed":
     from rag_adapt.bench.indexing import index_skill
     from rag_adapt.retrieval.langchain_retriever import load_retriever
+    from rag_adapt.retrieval.remembered import VECTORS
 
     named = settings.retriever
     return index_skill(
@@ -376,4 +379,5 @@ def index(
         options=search_options(settings),
         retriever=None if named is None else load_retriever(named),
         progress=progress,
+        remembered=settings.home / VECTORS,
     )

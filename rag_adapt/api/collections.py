@@ -189,18 +189,20 @@ async def delete(
     summary="Delete a collection",
     operation_id="delete_collection",
     response_model=CollectionRemoved,
-    responses=shown({"name": "manual", "bytes": 430080, "runs": []}, 404, 409, 507),
+    responses=shown({"name": "manual", "bytes": 430080, "runs": [], "traces": 2}, 404, 409, 507),
     openapi_extra={"x-scope": "admin"},
 )
 async def remove(request: Request, name: Name) -> CollectionRemoved:
     """Delete its record, its indexes and the documents that were uploaded for it.
 
-    Documents that lie elsewhere stay, and so do runs that quote it; they are named. Refused while
-    a job or a route works with it; a skill's collection is made again as soon as one of its routes
-    reads it.
+    Documents that lie elsewhere stay. So do runs that quote it, which are named, and traces, which
+    are counted. Refused while a job or a route works with it; a skill's collection is made again as
+    soon as one of its routes reads it.
     """
     gone = await asyncio.to_thread(_removed, desk_of(request), name)
-    return CollectionRemoved(name=gone.collection, bytes=gone.bytes, runs=list(gone.runs))
+    return CollectionRemoved(
+        name=gone.collection, bytes=gone.bytes, runs=list(gone.runs), traces=gone.traces
+    )
 
 
 def _removed(desk: Desk, name: str) -> Removal:

@@ -27,6 +27,7 @@ def index_skill(
     options: SearchOptions,
     retriever: Retriever | None,
     progress: Progress,
+    remembered: Path | None = None,
 ) -> Indexed:
     """Build what is new or changed, and hand back how to search it.
 
@@ -38,6 +39,7 @@ def index_skill(
         options: How the collection is searched.
         retriever: Searches in place of the collection, if given.
         progress: Of indexing.
+        remembered: See `build_collection`.
 
     Raises:
         CollectionError: the corpus holds nothing that can be read.
@@ -46,7 +48,14 @@ def index_skill(
     assert skill.corpus is not None  # the benchmark asks only for skills with documents
     name = f"skill-{skill.name}"[:48]
     folder = collection_folder(indexes, name)
-    built = build_collection(folder, skill.corpus, embedder, links=options.links, progress=progress)
+    built = build_collection(
+        folder,
+        skill.corpus,
+        embedder,
+        links=options.links,
+        remembered=remembered,
+        progress=progress,
+    )
     collection = Collection.open(folder, embedder)
     identity = f"{name}@{collection.content_hash}"
     search = Search(

@@ -23,6 +23,7 @@ from rag_adapt.cli import (
     runs,
     serve,
     skills,
+    traces,
     ui,
     vllm,
 )
@@ -56,6 +57,7 @@ app.command("vllm")(vllm.vllm)
 app.command("doctor")(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(traces.app, name="traces")
 
 
 def _print_version(wanted: bool) -> None:

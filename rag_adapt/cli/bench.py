@@ -36,7 +36,7 @@ def bench(
     device: Annotated[str | None, typer.Option(help="`auto`, `cpu` or `cuda`.")] = None,
     retriever: Annotated[
         str | None,
-        typer.Option(help="A LangChain BaseRetriever as `package.module:factory`."),
+        typer.Option(help="A LangChain VectorStore or BaseRetriever as `package.module:factory`."),
     ] = None,
     items: Annotated[int | None, typer.Option(help="Test items per skill; default all.")] = None,
     examples: Annotated[

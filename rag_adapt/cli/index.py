@@ -3,6 +3,7 @@
 It does not know how any of it is done.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -100,6 +101,7 @@ def build(
     from rag_adapt.retrieval.build import build_collection
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.linking.registry import link_kinds
+    from rag_adapt.retrieval.remembered import VECTORS
 
     settings = settings_of(context, embedder=embedder)
     target = collection_folder(settings.indexes, name)
@@ -112,6 +114,7 @@ def build(
             chunker=chunker,
             chunk_tokens=chunk_tokens,
             links=None if links is None else link_kinds(links),
+            remembered=settings.home / VECTORS,
             progress=progress,
         )
     if as_json:
@@ -297,7 +300,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Delete a collection and what was uploaded for it; other documents stay where they are."""
-    from rag_adapt.retrieval.removal import remove_collection
+    from rag_adapt.retrieval.removal import RUNS, remove_collection
 
     settings = settings_of(context)
     if not yes and not typer.confirm(f"Delete collection {name}?"):
@@ -310,6 +313,13 @@ def remove(
     typer.echo(f"removed {name}: {gone.bytes / 1e6:.1f} MB")
     if gone.runs:
         typer.echo(f"{len(gone.runs)} run(s) still quote it: {', '.join(gone.runs)}")
+        runs = [str(settings.home / RUNS / run) for run in gone.runs]
+        typer.echo(f"delete them: rm -r {shlex.join(runs)}")
+    if gone.traces:
+        typer.echo(
+            f"{gone.traces} trace(s) of the service still quote it; delete them: "
+            f"rag-adapt traces remove --collection {name}"
+        )
 
 
 def _print_hits(hits: Sequence["Passage"], pages: Sequence["_Pages"]) -> None:

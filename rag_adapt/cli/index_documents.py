@@ -33,12 +33,15 @@ def sync(
     from rag_adapt import wiring
     from rag_adapt.retrieval.build import sync_collection
     from rag_adapt.retrieval.catalog import collection_folder
+    from rag_adapt.retrieval.remembered import VECTORS
 
     settings = settings_of(context, embedder=embedder)
     target = collection_folder(settings.indexes, name)
     model = wiring.embedder(settings)
     with bars() as progress:
-        report = sync_collection(target, folder, model, progress=progress)
+        report = sync_collection(
+            target, folder, model, remembered=settings.home / VECTORS, progress=progress
+        )
     if as_json:
         print_json({"collection": name, **asdict(report)})
         return

@@ -31,10 +31,15 @@ def check(
     from rag_adapt import wiring
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.check import check_collection
+    from rag_adapt.retrieval.remembered import VECTORS
 
     settings = settings_of(context, embedder=embedder)
     folder = collection_folder(settings.indexes, name)
-    findings = check_collection(folder, wiring.embedder(settings) if embedder else None)
+    findings = check_collection(
+        folder,
+        wiring.embedder(settings) if embedder else None,
+        remembered=settings.home / VECTORS,
+    )
     if as_json:
         print_json({"collection": name, "findings": [asdict(each) for each in findings]})
     elif findings:
@@ -52,7 +57,7 @@ def rebuild(context: typer.Context, name: Name, as_json: AsJson = False) -> None
     """
     from rag_adapt.retrieval.catalog import collection_folder
     from rag_adapt.retrieval.rebuild import rebuild_collection
-    from rag_adapt.retrieval.removal import VECTORS
+    from rag_adapt.retrieval.remembered import VECTORS
 
     settings = settings_of(context)
     folder = collection_folder(settings.indexes, name)
@@ -63,7 +68,7 @@ def rebuild(context: typer.Context, name: Name, as_json: AsJson = False) -> None
         chroma = ", Chroma filled" if rebuilt.chroma else ""
         typer.echo(
             f"rebuilt {name}: words of {rebuilt.chunks} chunks, {rebuilt.vectors} vectors found "
-            f"again, {rebuilt.dropped} dropped{chroma}"
+            f"again, {rebuilt.dropped} dropped, {rebuilt.forgotten} forgotten{chroma}"
         )
         _print_findings(name, rebuilt.left)
     if rebuilt.left:

@@ -8,7 +8,7 @@ end. A build that was killed and is run again therefore reads and embeds only wh
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from rag_adapt.retrieval.chunkers.registry import DEFAULT, chunker_named
 from rag_adapt.retrieval.embedding import BATCH, embed_missing
 from rag_adapt.retrieval.linking.units import LinkKind
 from rag_adapt.retrieval.lock import writing
+from rag_adapt.retrieval.loose import forget_gone, note
 from rag_adapt.retrieval.parse import FailedDocument, FileReader, Reader
 from rag_adapt.retrieval.protocols import Chunker, Embedder
 from rag_adapt.retrieval.record import Record
@@ -52,6 +53,8 @@ class BuildReport:
     """Files that were read."""
     removed: int = 0
     """Documents that went because their files did."""
+    forgotten: int = 0
+    """Vectors that embedders remembered of texts that no chunk has any more."""
     notes: Mapping[str, tuple[str, ...]]
     """What parsers changed or left out in the documents, by path."""
 
@@ -64,6 +67,7 @@ def build_collection(
     chunk_tokens: int = DEFAULT_TOKENS,
     chunker: Chunker | str = DEFAULT,
     links: Sequence[LinkKind] | None = None,
+    remembered: Path | None = None,
     reader: Reader | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -80,6 +84,8 @@ def build_collection(
         chunker: cuts the texts; one of ours by its name, or any other.
         links: kinds of links that are found between the units, beside their levels; none at all
             where it is empty, None for those that the collection has.
+        remembered: the file of what embedders remember: vectors of texts that no chunk has any
+            more leave it. None leaves them to the next build, sync or rebuild that knows it.
         reader: reads the files; None for ours.
         progress: told of the stages `parsing` and `embedding`.
 
@@ -88,17 +94,13 @@ def build_collection(
         LockedError: another process writes to the folder.
         StorageError: the folder cannot be written.
     """
-    cutter = (
-        chunker_named(chunker, tokens=chunk_tokens, embedder=embedder)
-        if isinstance(chunker, str)
-        else chunker
-    )
     goal = Goal(
         source_dir=source_dir,
         embedder=embedder,
-        chunker=cutter,
+        chunker=_made(chunker, chunk_tokens, embedder),
         thorough=True,
         links=None if links is None else tuple(links),
+        remembered=remembered,
     )
     return _update(folder, goal, reader, progress)
 
@@ -109,6 +111,7 @@ def sync_collection(
     embedder: Embedder,
     *,
     chunker: Chunker | None = None,
+    remembered: Path | None = None,
     reader: Reader | None = None,
     progress: Progress | None = None,
 ) -> BuildReport:
@@ -122,6 +125,7 @@ def sync_collection(
         source_dir: documents, read with their sub-folders.
         embedder: makes the vectors; another one than before embeds everything anew.
         chunker: cuts the texts; None for the one that the collection was built with.
+        remembered: see `build_collection`.
         reader: reads the files; None for ours.
         progress: told of the stages `parsing` and `embedding`.
 
@@ -130,8 +134,26 @@ def sync_collection(
         LockedError: another process writes to the folder.
         StorageError: the folder cannot be written.
     """
-    goal = Goal(source_dir=source_dir, embedder=embedder, chunker=chunker, thorough=False)
+    goal = Goal(
+        source_dir=source_dir,
+        embedder=embedder,
+        chunker=None if chunker is None else _made(chunker, DEFAULT_TOKENS, embedder),
+        thorough=False,
+        remembered=remembered,
+    )
     return _update(folder, goal, reader, progress)
+
+
+def _made(chunker: Chunker | str, tokens: int, embedder: Embedder) -> Callable[[Embedder], Chunker]:
+    """What makes the chunker.
+
+    Raises:
+        CollectionError: there is none of that name, or `tokens` is out of range.
+    """
+    if not isinstance(chunker, str):
+        return lambda _: chunker
+    chunker_named(chunker, tokens=tokens, embedder=embedder)
+    return lambda model: chunker_named(chunker, tokens=tokens, embedder=model)
 
 
 def _update(
@@ -167,6 +189,7 @@ def _finish(
     embedded = 0
     change = staging.change(scan)
     if change is not None:
+        note(record, staging.lacking(change))
         embedded = embed_missing(record, change.documents, staging.text, goal.embedder, progress)
         staging.put(change)
     elif staging.relinks:
@@ -178,6 +201,7 @@ def _finish(
     meta = record.meta()
     assert meta is not None  # it was put in place, now or before
     write_stamp(folder, meta)
+    forgotten = forget_gone(record, goal.remembered, everywhere=goal.thorough)
     return BuildReport(
         documents=outcome.documents,
         chunks=record.count("chunks"),
@@ -189,6 +213,7 @@ def _finish(
         content_hash=meta.content_hash,
         parsed=parsed,
         removed=0 if change is None else len(change.gone),
+        forgotten=forgotten,
         notes=outcome.notes,
     )
 

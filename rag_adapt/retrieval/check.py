@@ -13,12 +13,14 @@ import numpy as np
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.check_cache import cache_findings
 from rag_adapt.retrieval.chunk import embedded_text
-from rag_adapt.retrieval.embed import text_hash
+from rag_adapt.retrieval.embed import shown, suited, text_hash
 from rag_adapt.retrieval.finding import Finding
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.linking.audit import link_findings
+from rag_adapt.retrieval.loose import noted, under_way
 from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.retrieval.record import ChunkRow, DocumentRow, Meta, Record
+from rag_adapt.retrieval.remembered import count
 from rag_adapt.retrieval.sqlite import translated
 from rag_adapt.retrieval.stamp import older
 
@@ -34,7 +36,9 @@ SEVERAL: Final = 3
 """Findings of one kind that are spelled out one by one; more of them are counted."""
 
 
-def check_collection(folder: Path, embedder: Embedder | None = None) -> list[Finding]:
+def check_collection(
+    folder: Path, embedder: Embedder | None = None, *, remembered: Path | None = None
+) -> list[Finding]:
     """Everything that is wrong with a collection; an empty list where all is well.
 
     A damaged record is a finding, too.
@@ -44,6 +48,8 @@ def check_collection(folder: Path, embedder: Embedder | None = None) -> list[Fin
         embedder: The one it was built with: a sample of its texts is embedded again and compared.
             None asks no embedder; vectors of another one are then found where their length or
             norm gives them away, or where Chroma holds others.
+        remembered: The file of what embedders remember: looked through for vectors of texts that
+            are gone.
 
     Raises:
         CollectionError: there is no such collection, or no build of it was ever finished.
@@ -56,7 +62,8 @@ def check_collection(folder: Path, embedder: Embedder | None = None) -> list[Fin
             raise
         return [Finding(subject="record", problem=exc.fact, remedy=anew)]
     try:
-        return list(_findings(record, folder, embedder, anew))
+        found = list(_findings(record, folder, embedder, anew))
+        return [*found, *_left_over(record, remembered)]
     except CollectionError as exc:
         if exc.__cause__ is None:
             raise
@@ -106,6 +113,18 @@ def _findings(
             yield Finding(subject="vectors", problem=problem, remedy=anew)
     yield from link_findings(record)
     yield from cache_findings(record, meta, folder)
+
+
+def _left_over(record: Record, remembered: Path | None) -> Iterator[Finding]:
+    """What a writer that was killed had still to forget."""
+    if remembered is None or under_way(record):
+        return
+    if left := count(remembered, noted(record)):
+        yield Finding(
+            subject="remembered",
+            problem=f"embedders still remember {left} vectors of texts that are gone",
+            remedy=f"Run `rag-adapt index rebuild {record.path.parent.name}`: it embeds nothing.",
+        )
 
 
 def _record_problems(record: Record) -> Iterator[tuple[str, str]]:
@@ -165,13 +184,9 @@ def _wrong(vectors: dict[str, bytes], chunk: ChunkRow, meta: Meta) -> str | None
 
 def _orphans(record: Record, meta: Meta) -> int:
     """Vectors without a chunk; none where an update is under way that may yet need them."""
+    if under_way(record):
+        return 0
     with translated(record.path):
-        if record.has("files"):
-            (waiting,) = record.connection.execute(
-                "SELECT count(*) FROM files WHERE state IN ('pending', 'parsed', 'embedded')"
-            ).fetchone()
-            if waiting:
-                return 0
         (found,) = record.connection.execute(
             "SELECT count(*) FROM embeddings WHERE weights <> ? OR NOT EXISTS "
             "(SELECT 1 FROM chunks WHERE chunks.text_hash = embeddings.text_hash)",
@@ -182,11 +197,12 @@ def _orphans(record: Record, meta: Meta) -> int:
 
 def _strange_vectors(record: Record, meta: Meta, embedder: Embedder) -> Iterator[str]:
     """Those that the embedder does not make of the same texts."""
+    embedder = suited(embedder, meta.weights)
     identity, asked = embedder.identity, _spread(record.chunks())
     if identity.weights != meta.weights:
         yield (
-            f"they were made with weights {meta.weights[:12]} ({meta.embedder!r}), not with "
-            f"{identity.weights[:12]} ({identity.name!r})"
+            f"they were made with weights {shown(meta.weights)} ({meta.embedder!r}), not with "
+            f"{shown(identity.weights)} ({identity.name!r})"
         )
         return
     made = embedder.embed([_searched(each, record.text(each.document) or "") for each in asked])

@@ -19,6 +19,7 @@ from rag_adapt.core.types import Passage, Span
 from rag_adapt.retrieval.backends import EXACT_LIMIT, open_index
 from rag_adapt.retrieval.budget import within_budget
 from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, describe
+from rag_adapt.retrieval.embed import shown, suited
 from rag_adapt.retrieval.fuse import EQUAL, FusionWeights, lend, reciprocal_rank_fusion
 from rag_adapt.retrieval.lexical import search_words
 from rag_adapt.retrieval.linking.follow import NOWHERE, Followed, Following
@@ -86,6 +87,7 @@ class Collection:
         try:
             meta = _finished(record, folder)
             if embedder is not None:
+                embedder = suited(embedder, meta.weights)
                 _check_embedder(meta, embedder, folder)
         except BaseException:
             record.close()
@@ -360,7 +362,8 @@ def _check_embedder(meta: Meta, embedder: Embedder, folder: Path) -> None:
         return
     raise CollectionError(
         f"collection {folder.name!r} was built with embedder {meta.embedder!r} (weights "
-        f"{meta.weights[:12]}), not with {given.name!r} (weights {given.weights[:12]})",
-        hint=f"Search it with `--embedder {meta.embedder}`, or build it again: "
+        f"{shown(meta.weights)}), not with {given.name!r} (weights {shown(given.weights)})",
+        hint=f"Search it with `--embedder {meta.embedder}` (and RAG_ADAPT_EMBEDDER_PRECISION=auto, "
+        "which takes the one that it was built in), or build it again: "
         f"`rag-adapt index build {folder.name} DIR --embedder {given.name}`.",
     )

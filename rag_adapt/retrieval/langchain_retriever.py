@@ -1,11 +1,11 @@
-"""Both ways between LangChain's retrievers and ours.
+"""Between LangChain's retrievers and vector stores and ours, both ways.
 
 It does not know any vector store: users name a factory by import path, in settings or a flag and
 nowhere else, because an import path runs code.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rag_adapt.core.errors import SettingsError
 from rag_adapt.core.types import Passage
@@ -13,8 +13,13 @@ from rag_adapt.core.types import Passage
 if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.vectorstores import VectorStore
 
     from rag_adapt.core.protocols import Retriever
+
+_FUNCTION: Final = (
+    "Name a function without arguments that returns a LangChain BaseRetriever or VectorStore."
+)
 
 
 class LangChainRetriever:
@@ -37,28 +42,53 @@ class LangChainRetriever:
         """See `Retriever.search`."""
         documents = await self._base.ainvoke(query)
         return tuple(
-            _passage(document, rank, self._source)
+            _passage(document, _score(document, rank), self._source)
             for rank, document in enumerate(documents[:k], start=1)
         )
 
 
-def load_retriever(import_path: str) -> LangChainRetriever:
-    """Import `package.module:factory`, call it, and adapt the `BaseRetriever` that it returns.
+class LangChainStore:
+    """A LangChain vector store as `core.protocols.Retriever`.
+
+    Names and places are those of `LangChainRetriever`. The score is the store's relevance, which
+    is higher for what is nearer; of stores that know none, 1 / rank.
+    """
+
+    def __init__(self, store: "VectorStore", source: str) -> None:
+        self._store = store
+        self._source = source
+
+    async def search(self, query: str, k: int) -> tuple[Passage, ...]:
+        """See `Retriever.search`."""
+        try:
+            found = await self._store.asimilarity_search_with_relevance_scores(query, k=k)
+        except RuntimeError:  # of a store that knows no relevance; any other comes again below
+            documents = await self._store.asimilarity_search(query, k=k)
+            found = [(document, 1.0 / rank) for rank, document in enumerate(documents, start=1)]
+        return tuple(_passage(document, score, self._source) for document, score in found)
+
+
+def load_retriever(import_path: str) -> LangChainRetriever | LangChainStore:
+    """Import `package.module:factory`, call it, and adapt the retriever or store that it returns.
 
     Raises:
-        SettingsError: the path is not of that form, cannot be imported, or makes something else.
+        SettingsError: the path is not of that form, cannot be imported, fails, or makes something
+            else.
     """
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.vectorstores import VectorStore
 
-    factory = _factory(import_path)
-    made = factory()
-    if not isinstance(made, BaseRetriever):
-        raise SettingsError(
-            f"settings key 'retriever': {import_path!r} returned a {type(made).__name__}, not a "
-            "LangChain BaseRetriever",
-            hint="Return the result of a vector store's `.as_retriever()`.",
-        )
-    return LangChainRetriever(made, source=import_path)
+    made = _made(import_path)
+    if isinstance(made, BaseRetriever):
+        return LangChainRetriever(made, source=import_path)
+    if isinstance(made, VectorStore):
+        return LangChainStore(made, source=import_path)
+    raise SettingsError(
+        f"settings key 'retriever': {import_path!r} returned a {type(made).__name__}, which is "
+        "neither a LangChain BaseRetriever nor a VectorStore",
+        hint="Return the store itself, such as a `QdrantVectorStore`, or what its "
+        "`.as_retriever()` returns.",
+    )
 
 
 def as_langchain(retriever: "Retriever", *, k: int) -> "BaseRetriever":
@@ -93,12 +123,23 @@ def as_langchain(retriever: "Retriever", *, k: int) -> "BaseRetriever":
     return RagAdaptRetriever()
 
 
+def _made(import_path: str) -> Any:
+    factory = _factory(import_path)
+    try:
+        return factory()
+    except Exception as exc:  # whatever a store's client raises
+        raise SettingsError(
+            f"settings key 'retriever': {import_path!r} failed: {type(exc).__name__}: {exc}",
+            hint="Call it in Python to see where; a store's server must be running.",
+        ) from exc
+
+
 def _factory(import_path: str) -> Any:
     module, _, name = import_path.partition(":")
     if not module or not name.isidentifier():
         raise SettingsError(
             f"settings key 'retriever': {import_path!r} is not `package.module:factory`",
-            hint="Name a function without arguments that returns a LangChain BaseRetriever.",
+            hint=_FUNCTION,
         )
     try:
         found = getattr(importlib.import_module(module), name)
@@ -110,22 +151,26 @@ def _factory(import_path: str) -> Any:
     if not callable(found):
         raise SettingsError(
             f"settings key 'retriever': {import_path!r} is a {type(found).__name__}, no function",
-            hint="Name a function without arguments that returns a LangChain BaseRetriever.",
+            hint=_FUNCTION,
         )
     return found
 
 
-def _passage(document: "Document", rank: int, source: str) -> Passage:
+def _score(document: "Document", rank: int) -> float:
+    score = document.metadata.get("score")
+    return float(score) if isinstance(score, int | float) else 1.0 / rank
+
+
+def _passage(document: "Document", score: float, source: str) -> Passage:
     text = document.page_content
     start = document.metadata.get("start_index")
     first = start if isinstance(start, int) and start >= 0 else 0
-    score = document.metadata.get("score")
     return Passage(
         document=str(document.metadata.get("source") or document.id or source),
         start=first,
         end=first + len(text),
         text=text,
-        score=float(score) if isinstance(score, int | float) else 1.0 / rank,
+        score=float(score),
     )
 
 

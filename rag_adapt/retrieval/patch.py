@@ -11,6 +11,7 @@ from typing import Final
 
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.files import Files
+from rag_adapt.retrieval.loose import settle
 from rag_adapt.retrieval.record import Record
 
 GAP: Final = 1 << 24
@@ -64,7 +65,7 @@ def put(record: Record, change: Change, *, weights: str) -> None:
     Raises:
         NoRoomError: nothing may be kept of the transaction; ask again with all documents.
     """
-    patch = _Patch(record, weights)
+    patch = _Patch(record)
     if change.whole:
         patch.clear()
     else:
@@ -76,22 +77,22 @@ def put(record: Record, change: Change, *, weights: str) -> None:
         patch.fail(path, reason)
     for document in change.documents:
         patch.put_in(document, last=change.whole)
-    patch.drop_vectors(everywhere=change.whole or change.tidy)
     patch.settle(tidy=change.tidy)
+    settle(record, weights, everywhere=change.whole or change.tidy)
 
 
 class _Patch:
     """The statements of one transaction."""
 
-    def __init__(self, record: Record, weights: str) -> None:
-        self._record, self._weights = record, weights
+    def __init__(self, record: Record) -> None:
+        self._record = record
         self._do = record.connection.execute
         self._do_many = record.connection.executemany
         self._files = Files(record)
-        self._out: set[str] = set()
         self._highest: int | None = None
 
     def clear(self) -> None:
+        self._do("INSERT OR IGNORE INTO loose SELECT text_hash FROM chunks")
         self._do("DELETE FROM links")
         self._do("DELETE FROM levels")
         self._do("DELETE FROM chunks")
@@ -115,7 +116,7 @@ class _Patch:
             ],
         )
         self._do("DELETE FROM chunks WHERE document = ?", (number,))
-        self._out.update(row[4] for row in chunks)
+        self._do_many("INSERT OR IGNORE INTO loose VALUES (?)", [(row[4],) for row in chunks])
         self._record.write_counter("residue", self._record.counter("residue") + len(chunks))
 
     def forget(self, path: str) -> None:
@@ -146,21 +147,6 @@ class _Patch:
         self._do_many(
             "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
             [(n, embedded_text(text[c.start : c.end], c.headings)) for n, c in rows],
-        )
-
-    def drop_vectors(self, *, everywhere: bool) -> None:
-        """Those that no chunk has any more, and all of other weights."""
-        self._do(
-            "DELETE FROM embeddings WHERE weights < ? OR weights > ?",
-            (self._weights, self._weights),
-        )
-        unused = "NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.text_hash = embeddings.text_hash)"
-        if everywhere:
-            self._do(f"DELETE FROM embeddings WHERE {unused}")
-            return
-        self._do_many(
-            f"DELETE FROM embeddings WHERE weights = ? AND text_hash = ? AND {unused}",
-            [(self._weights, each) for each in sorted(self._out)],
         )
 
     def settle(self, *, tidy: bool) -> None:

@@ -1,17 +1,47 @@
-"""Which runs still quote the documents of a collection: their answers keep what the model was sent.
+"""What still quotes the documents of a collection: runs and traces keep what the model was sent.
 
-It does not know what a run is beyond its folder: every file of answers names the collections that
-its passages came from.
+It does not know what a run or a trace is beyond its bytes: both name the collections that their
+passages came from.
 """
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Final
+
+from rag_adapt.retrieval.sqlite import open_reader, translated
 
 FILES: Final = ("answers.jsonl", "dev.jsonl")
 """Of a run: every answer with its trace, prompts included."""
 _BLOCK: Final = 1 << 22
 """Bytes that are looked through at once."""
+
+
+STATE: Final = "state.db"
+"""Below a home: holds the service's traces, in the table `traces`."""
+QUOTES: Final = "instr(body, CAST(? AS BLOB)) > 0"
+"""Of a trace; see `mark_of`."""
+
+
+def mark_of(collection: str) -> str:
+    """What a trace holds that was answered with passages of a collection, in any of its states."""
+    return f'"collection": "{collection}@'
+
+
+def quoting_traces(home: Path, collection: str) -> int:
+    """How many of the service's traces were answered with passages of a collection.
+
+    Raises:
+        CollectionError: the file of the traces is damaged.
+    """
+    path = home / STATE
+    if not path.is_file():
+        return 0
+    with closing(open_reader(path)) as connection, translated(path):
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'traces'").fetchone():
+            sql = f"SELECT count(*) FROM traces WHERE {QUOTES}"
+            return int(connection.execute(sql, (mark_of(collection),)).fetchone()[0])
+    return 0
 
 
 def quoting_runs(runs: Path, collection: str) -> tuple[str, ...]:

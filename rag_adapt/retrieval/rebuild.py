@@ -1,4 +1,4 @@
-"""Restores what can be made from the record alone: words, vectors, Chroma. Nothing is embedded.
+"""Restores what the record alone can give: words, vectors, links, Chroma. Nothing is embedded.
 
 It does not know documents outside the record: where their texts or spans are damaged, a build must
 read them again, and the audit afterwards says so.
@@ -17,7 +17,9 @@ from rag_adapt.retrieval.chroma import CHROMA_FOLDER, cache_of, fill
 from rag_adapt.retrieval.chroma_server import drop_caches
 from rag_adapt.retrieval.chunk import embedded_text
 from rag_adapt.retrieval.finding import Finding
+from rag_adapt.retrieval.linking.store import kinds_of, needs_vectors, relink
 from rag_adapt.retrieval.lock import writing
+from rag_adapt.retrieval.loose import forget_gone, settle, under_way
 from rag_adapt.retrieval.record import Meta, Record
 from rag_adapt.retrieval.sqlite import open_reader, transaction, translated
 from rag_adapt.retrieval.stamp import write_stamp
@@ -35,7 +37,10 @@ class Rebuilt:
     vectors: int
     """That the record lacked and embedders remembered."""
     dropped: int
-    """Vectors that belonged to no chunk, or could be none."""
+    """Vectors that belonged to no chunk, or could be none; those of an update that was begun and
+    not finished stay."""
+    forgotten: int
+    """Vectors that embedders remembered of texts that are gone."""
     chroma: bool
     """Whether Chroma was filled again; it is made when it is first wanted where there was none."""
     left: tuple[Finding, ...]
@@ -47,7 +52,8 @@ def rebuild_collection(folder: Path, *, remembered: Path | None = None) -> Rebui
 
     Args:
         folder: `indexes/<name>`.
-        remembered: The file in which embedders remember vectors; missing ones are taken from it.
+        remembered: The file in which embedders remember vectors: missing ones are taken from it,
+            and those of texts that are gone leave it.
 
     Raises:
         CollectionError: no such collection, none that was finished, or its record is damaged.
@@ -63,43 +69,52 @@ def rebuild_collection(folder: Path, *, remembered: Path | None = None) -> Rebui
                 dropped = _drop_vectors(record, meta)
                 vectors = _recall_vectors(record, meta, remembered)
                 chunks = _write_words(record)
+                _link(record, meta)
             chroma = _refill(folder, record, meta)
             write_stamp(folder, meta)
+            forgotten = 0 if under_way(record) else forget_gone(record, remembered)
     return Rebuilt(
         collection=folder.name,
         chunks=chunks,
         vectors=vectors,
         dropped=dropped,
+        forgotten=forgotten,
         chroma=chroma,
-        left=tuple(check_collection(folder)),
+        left=tuple(check_collection(folder, remembered=remembered)),
     )
 
 
 def _drop_vectors(record: Record, meta: Meta) -> int:
     """Those without a chunk, and those of the wrong length; how many."""
-    return record.connection.execute(
-        "DELETE FROM embeddings WHERE weights <> ? OR length(vector) <> ? OR NOT EXISTS "
-        "(SELECT 1 FROM chunks WHERE chunks.text_hash = embeddings.text_hash)",
+    before = record.count("embeddings")
+    record.connection.execute(
+        "DELETE FROM embeddings WHERE weights = ? AND length(vector) <> ?",
         (meta.weights, meta.dimensions * 4),
-    ).rowcount
+    )
+    if not under_way(record):
+        settle(record, meta.weights, everywhere=True)
+    return before - record.count("embeddings")
 
 
 def _recall_vectors(record: Record, meta: Meta, remembered: Path | None) -> int:
     """Take missing vectors from what embedders remember; how many were there."""
-    lacking = [
-        row[0]
-        for row in record.connection.execute(
-            "SELECT DISTINCT text_hash FROM chunks WHERE NOT EXISTS (SELECT 1 FROM embeddings "
-            "WHERE weights = ? AND embeddings.text_hash = chunks.text_hash)",
-            (meta.weights,),
-        )
-    ]
+    lacking = _lacking(record, meta)
     if not lacking or remembered is None or not remembered.is_file():
         return 0
     with closing(open_reader(remembered)) as cache, translated(remembered):
         found = list(_known(cache, meta, lacking))
     record.connection.executemany("INSERT INTO embeddings VALUES (?, ?, ?)", found)
     return len(found)
+
+
+def _lacking(record: Record, meta: Meta) -> list[str]:
+    """Hashes of the texts of chunks that have no vector."""
+    rows = record.connection.execute(
+        "SELECT DISTINCT text_hash FROM chunks WHERE NOT EXISTS (SELECT 1 FROM embeddings "
+        "WHERE weights = ? AND embeddings.text_hash = chunks.text_hash)",
+        (meta.weights,),
+    )
+    return [row[0] for row in rows]
 
 
 def _known(
@@ -112,6 +127,13 @@ def _known(
         ).fetchone()
         if row is not None and len(row[0]) == meta.dimensions * 4:
             yield meta.weights, text_hash, row[0]
+
+
+def _link(record: Record, meta: Meta) -> None:
+    """Find levels and links anew, unless vectors are missing that this takes; the audit says so."""
+    kinds = kinds_of(record)
+    if kinds and not (needs_vectors(kinds) and _lacking(record, meta)):
+        relink(record, meta, kinds)
 
 
 def _write_words(record: Record) -> int:

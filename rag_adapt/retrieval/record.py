@@ -53,6 +53,7 @@ _SCHEMA: Final = (
     "mtime_ns INTEGER NOT NULL, raw TEXT, parser TEXT, state TEXT NOT NULL CHECK (state IN "
     "('pending', 'parsed', 'embedded', 'indexed', 'failed')), reason TEXT, notes TEXT NOT NULL, "
     "pages TEXT, sha256 TEXT, text TEXT, remarks TEXT)",
+    "CREATE TABLE IF NOT EXISTS loose (text_hash TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS remarks (document INTEGER PRIMARY KEY REFERENCES documents(id), "
     "said TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS levels (chunk INTEGER PRIMARY KEY REFERENCES chunks(id), "
@@ -64,6 +65,11 @@ _SCHEMA: Final = (
 )
 _COLUMNS: Final = (("files", "remarks", "TEXT"),)
 """Of tables that older versions made without them."""
+NOTE_UNUSED: Final = (
+    "INSERT OR IGNORE INTO loose SELECT text_hash FROM embeddings WHERE NOT EXISTS "
+    "(SELECT 1 FROM chunks WHERE chunks.text_hash = embeddings.text_hash)"
+)
+"""See `loose`: older versions did not note what they left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,8 +335,11 @@ class Record:
             dict(self.connection.execute("SELECT key, value FROM meta")) if self.has("meta") else {}
         )
         with transaction(self.connection):
+            older = self.has("embeddings") and not self.has("loose")
             for statement in _SCHEMA:
                 self.connection.execute(statement)
+            if older:
+                self.connection.execute(NOTE_UNUSED)
             for table, column, kind in _COLUMNS:
                 known = self.connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
                 if (column,) not in known.fetchall():

@@ -7,6 +7,7 @@ somebody still reads keeps its blocks, so a collection that is open anywhere is 
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,14 @@ from rag_adapt.retrieval.chroma import CHROMA_FOLDER
 from rag_adapt.retrieval.chroma_server import SERVER_FOLDER, wait_for_servers
 from rag_adapt.retrieval.lock import LOCK_NAME, writing
 from rag_adapt.retrieval.query_log import QUERY_LOG
-from rag_adapt.retrieval.quoting import quoting_runs
+from rag_adapt.retrieval.quoting import quoting_runs, quoting_traces
 from rag_adapt.retrieval.record import RECORD_NAME, Record
-from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
+from rag_adapt.retrieval.remembered import VECTORS, forget, forget_all
+from rag_adapt.retrieval.sqlite import open_writer, translated
 from rag_adapt.retrieval.stamp import STAMP
 
 DOCUMENTS: Final = "documents"
 """Below a home, by collection: what was uploaded for it."""
-VECTORS: Final = "cache/embeddings.db"
-"""Below a home: what embedders remember, under hashes of the texts."""
 RUNS: Final = "runs"
 """Below a home: a folder for each run."""
 OURS: Final = frozenset(
@@ -55,11 +55,14 @@ class Removal:
     bytes: int
     """Of its record, its indexes and its uploaded documents."""
     vectors: int
-    """That embedders remembered of its texts; other collections with the same text embed it
-    again."""
+    """That embedders remembered of its texts, those of documents that it had before included;
+    where its record cannot be read, all that they remembered. Other collections keep their own
+    vectors, and embed the same text again when they next need it."""
     runs: tuple[str, ...]
     """That still quote it: their answers keep what the model was sent. `rag-adapt runs list` shows
     where they lie; they stay until somebody deletes them."""
+    traces: int
+    """Of the service, that quote it: `rag-adapt traces remove --collection NAME` deletes them."""
 
 
 def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
@@ -89,13 +92,19 @@ def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
         hashes = _text_hashes(folder)
         _wait_for_readers(folder)
         wait_for_servers(folder)
-        vectors = _forget(home / VECTORS, hashes)
+        traces = quoting_traces(home, name)
+        cache = home / VECTORS
+        vectors = forget_all(cache) if hashes is None else forget(cache, hashes)
         if uploaded.is_dir():
             shutil.rmtree(uploaded)
         (folder / RECORD_NAME).unlink(missing_ok=True)  # from here on there is no collection
         shutil.rmtree(folder)
     return Removal(
-        collection=name, bytes=size, vectors=vectors, runs=quoting_runs(home / RUNS, name)
+        collection=name,
+        bytes=size,
+        vectors=vectors,
+        runs=quoting_runs(home / RUNS, name),
+        traces=traces,
     )
 
 
@@ -117,20 +126,22 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _text_hashes(folder: Path) -> frozenset[str]:
-    """Of the texts that were embedded; none where the record is damaged or missing."""
+def _text_hashes(folder: Path) -> list[str] | None:
+    """Of the texts that were embedded, in order; None where a record is there and damaged."""
+    if not (folder / RECORD_NAME).is_file():
+        return []
     try:
-        record = Record.read(folder)
-    except CollectionError:
-        return frozenset()
-    try:
-        with translated(record.path):
-            rows = record.connection.execute("SELECT DISTINCT text_hash FROM embeddings").fetchall()
+        with closing(Record.read(folder)) as record, translated(record.path):
+            return sorted(set(_noted(record)))
     except (CollectionError, sqlite3.DatabaseError):
-        return frozenset()
-    finally:
-        record.close()
-    return frozenset(row[0] for row in rows)
+        return None
+
+
+def _noted(record: Record) -> Iterator[str]:
+    for table in ("chunks", "embeddings", "loose"):
+        if record.has(table):
+            for row in record.connection.execute(f"SELECT text_hash FROM {table}"):
+                yield row[0]
 
 
 def _wait_for_readers(folder: Path) -> None:
@@ -162,13 +173,3 @@ def _is_alone(path: Path) -> bool:
     except CollectionError:  # damaged: nobody can read it either
         return True
     return True
-
-
-def _forget(cache: Path, hashes: frozenset[str]) -> int:
-    """Delete these texts' vectors from what embedders remember; how many there were."""
-    if not cache.is_file() or not hashes:
-        return 0
-    with translated(cache), closing(open_writer(cache)) as connection, transaction(connection):
-        return connection.executemany(
-            "DELETE FROM vectors WHERE text_hash = ?", [(each,) for each in sorted(hashes)]
-        ).rowcount

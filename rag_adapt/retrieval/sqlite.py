@@ -79,6 +79,20 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def overwrite(connection: sqlite3.Connection, path: Path) -> None:
+    """Put what was deleted into the file itself, over what was there, and empty the log beside it.
+
+    Raises:
+        LockedError: another process is reading what was there; ask again.
+    """
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise LockedError(
+            f"{str(path)!r} is read by another process: what was deleted is not overwritten yet",
+            hint="Wait until that process has ended, then run the same command again.",
+        )
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Raise our errors for what SQLite says about the file; others pass."""

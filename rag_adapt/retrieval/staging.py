@@ -4,7 +4,7 @@ It does not know how files are parsed, or how texts become vectors.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, get_args
@@ -13,10 +13,11 @@ from rag_adapt.core.protocols import Progress
 from rag_adapt.core.types import content_hash
 from rag_adapt.retrieval.again import chunker_again
 from rag_adapt.retrieval.chunk import embedded_text
-from rag_adapt.retrieval.embed import text_hash
+from rag_adapt.retrieval.embed import suited, text_hash
 from rag_adapt.retrieval.files import Files, FileState, Parsing
 from rag_adapt.retrieval.linking.store import damaged, kinds_of, relink, said_of
 from rag_adapt.retrieval.linking.units import LinkKind
+from rag_adapt.retrieval.loose import NotingEmbedder
 from rag_adapt.retrieval.means import check_means
 from rag_adapt.retrieval.parse import Reader
 from rag_adapt.retrieval.parsers.parsed import UnusableError
@@ -41,12 +42,14 @@ class Goal:
 
     source_dir: Path
     embedder: Embedder
-    chunker: Chunker | None
-    """None for the one that it was built with."""
+    chunker: Callable[[Embedder], Chunker] | None
+    """Makes it; None for the one that it was built with."""
     thorough: bool
     """Whether every byte is compared; else a file's size and time are believed."""
     links: tuple[LinkKind, ...] | None = None
     """What links it is to have; None for those that it has."""
+    remembered: Path | None = None
+    """The file of what embedders remember, if it is to forget what goes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +68,19 @@ class Staging:
         self.record = record
         self._files = Files(record)
         self._old = record.meta()
+        if self._old is not None:
+            goal = replace(goal, embedder=suited(goal.embedder, self._old.weights))
         had = kinds_of(record)
         self._links = had if goal.links is None else goal.links
         self.relinks = self._links != had or (goal.thorough and bool(damaged(record)))
         """Whether other links are asked for than there are, or these do not fit the chunks."""
-        if goal.chunker is None and self._old is not None:
-            goal = replace(goal, chunker=chunker_again(self._old.chunker, embedder=goal.embedder))
-        assert goal.chunker is not None  # only what was built before is asked for without one
         self.goal = goal
-        self._chunker = goal.chunker
+        noting = NotingEmbedder(goal.embedder, record)
+        if goal.chunker is not None:
+            self._chunker = goal.chunker(noting)
+        else:
+            assert self._old is not None  # only what was built before is asked for without one
+            self._chunker = chunker_again(self._old.chunker, embedder=noting)
         self._sound = self._old is None or self._is_sound()
         if not self._sound:
             self._files.forget_all()
@@ -124,6 +131,11 @@ class Staging:
             whole=whole,
             tidy=self.goal.thorough,
         )
+
+    def lacking(self, change: Change) -> set[str]:
+        """Hashes of the texts whose vectors are not here."""
+        wanted = {chunk.text_hash for each in change.documents for chunk in each.chunks}
+        return wanted - self.record.embedded(self.goal.embedder.identity.weights, wanted)
 
     def put(self, change: Change) -> None:
         """Put it in place, all at once."""

@@ -47,6 +47,8 @@ class CollectionRemoved(Wire):
     """Of its record, its indexes and its uploaded documents."""
     runs: list[str]
     """That still quote it: their answers keep what the model was sent."""
+    traces: int
+    """Of the service, that still quote it: `rag-adapt traces remove` deletes them."""
 
 
 class TextOrder(Order):

@@ -1,5 +1,6 @@
 """`DELETE /v1/collections/{name}`: gone with its uploads, and not while somebody uses it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from rag_adapt.api.desk import Desk
 from rag_adapt.api.library import Library
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.retrieval.lock import writing
+from rag_adapt.serving.traces import TraceBook
 from tests.api.parts import SETTINGS, chat, client_of
 from tests.api.test_collections import built, upload
 from tests.api.working import ended, idle_desk, working
 from tests.serving.parts import HOME, imported
+from tests.serving.test_traces import quoting
 
 MANUAL = "/v1/collections/manual"
 
@@ -33,11 +36,15 @@ def test_a_collection_is_deleted_and_documents_elsewhere_stay(client: TestClient
     run = HOME / "runs" / "quoting"
     run.mkdir(parents=True)
     (run / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
+    book = TraceBook(HOME)
+    asyncio.run(book.keep(quoting("one", "manual")))
+    book.close()
     gone = client.delete(MANUAL)
     assert gone.status_code == 200
     assert gone.json()["name"] == "manual"
     assert gone.json()["bytes"] > 1000
     assert gone.json()["runs"] == ["quoting"]
+    assert gone.json()["traces"] == 1
     assert not Path("indexes/manual").exists()
     assert len(list(Path("mine").iterdir())) == 2
     assert client.get("/v1/collections").json()["data"] == []

@@ -1,5 +1,7 @@
 """`rag-adapt index check` and `rebuild`, as typed."""
 
+import asyncio
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -9,7 +11,8 @@ from typing import Any
 import pytest
 
 from rag_adapt.cli.app import run
-from rag_adapt.retrieval.removal import VECTORS
+from rag_adapt.retrieval.remembered import VECTORS
+from rag_adapt.serving.traces import KeptTrace, TraceBook
 from tests.retrieval.fakes import write_corpus
 
 BUILD = ["index", "build", "manual", "source", "--embedder", "hashing"]
@@ -38,7 +41,7 @@ def test_a_rebuild_mends_what_a_check_finds(capsys: pytest.CaptureFixture[str]) 
     assert "rag-adapt index rebuild manual" in capsys.readouterr().out
     assert run(["index", "rebuild", "manual"]) == 0
     assert capsys.readouterr().out == (
-        "rebuilt manual: words of 4 chunks, 0 vectors found again, 0 dropped\n"
+        "rebuilt manual: words of 4 chunks, 0 vectors found again, 0 dropped, 0 forgotten\n"
     )
     assert run(["index", "check", "manual", "--embedder", "hashing"]) == 0
     assert "nothing wrong" in capsys.readouterr().out
@@ -81,9 +84,36 @@ def test_questions_are_kept_shown_and_forgotten(capsys: pytest.CaptureFixture[st
     assert printed(capsys)["queries"] == []
 
 
-def test_removing_names_the_runs_that_still_quote_it(capsys: pytest.CaptureFixture[str]) -> None:
-    run_folder = Path(".rag-adapt/runs/2026-x")
+def test_removing_names_what_still_quotes_it_with_the_commands_that_delete_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = Path(".rag-adapt")
+    run_folder = home / "runs" / "2026-x"
     run_folder.mkdir(parents=True)
     (run_folder / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
+    book = TraceBook(home)
+    found = {"name": "retrieve", "detail": {"collection": "manual@1f3a9c2e7b04"}}
+    answer = {"text": "a", "trace": {"events": [found]}}
+    asyncio.run(book.keep(KeptTrace(id="one", created=7, model="m", answers=(answer,))))
+    book.close()
     assert run(["index", "remove", "manual", "--yes"]) == 0
-    assert "1 run(s) still quote it: 2026-x" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 run(s) still quote it: 2026-x" in said
+    assert f"rm -r {Path.cwd() / run_folder}" in said or f"rm -r {run_folder}" in said
+    assert "1 trace(s) of the service still quote it" in said
+    command = ["traces", "remove", "--collection", "manual"]
+    assert f"rag-adapt {' '.join(command)}" in said
+    assert run([*command, "--yes"]) == 0
+    assert "removed 1 trace(s)" in capsys.readouterr().out
+    assert run([*command, "--yes", "--json"]) == 0
+    assert printed(capsys) == {"collection": "manual", "traces": 0}
+    assert run(["traces", "remove", "--collection", "../x", "--yes"]) == 2
+    assert "cannot name a collection" in capsys.readouterr().err
+
+
+def test_traces_stay_where_nobody_says_yes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["traces", "remove", "--collection", "manual"]) == 0
+    assert "kept them" in capsys.readouterr().out

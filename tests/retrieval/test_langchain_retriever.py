@@ -25,6 +25,9 @@ def make():
 def wrong():
     return "not a retriever"
 
+def broken():
+    raise ConnectionError("no server at port 6333")
+
 number = 3
 """
 
@@ -96,7 +99,11 @@ def test_a_retriever_is_made_by_its_import_path() -> None:
         ("no_such_package:make", "cannot be imported"),
         ("shop_retrieval:absent", "cannot be imported"),
         ("shop_retrieval:number", "is a int, no function"),
-        ("shop_retrieval:wrong", "returned a str"),
+        (
+            "shop_retrieval:wrong",
+            "returned a str, which is neither a LangChain BaseRetriever nor a VectorStore",
+        ),
+        ("shop_retrieval:broken", "failed: ConnectionError: no server at port 6333"),
     ],
 )
 def test_a_wrong_import_path_names_the_settings_key(path: str, problem: str) -> None:

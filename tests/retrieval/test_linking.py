@@ -4,6 +4,8 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,13 +13,16 @@ import pytest
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.core.types import Draft, LinkedPassage, Span
 from rag_adapt.retrieval.build import build_collection, sync_collection
+from rag_adapt.retrieval.check import check_collection
 from rag_adapt.retrieval.collection import Collection, CollectionRetriever
 from rag_adapt.retrieval.linking.audit import link_findings
 from rag_adapt.retrieval.linking.follow import Following, mixed, shuffled
+from rag_adapt.retrieval.linking.registry import FINDERS, link_kinds
 from rag_adapt.retrieval.linking.store import all_links, linked, linked_in, said_of
 from rag_adapt.retrieval.linking.units import Link, LinkKind
 from rag_adapt.retrieval.options import SearchOptions
 from rag_adapt.retrieval.protocols import SearchMode
+from rag_adapt.retrieval.rebuild import rebuild_collection
 from rag_adapt.retrieval.record import Record
 from rag_adapt.routes.retrieve import Retrieve
 from tests.retrieval.fakes import CountingEmbedder, write_corpus
@@ -267,6 +272,55 @@ def test_what_is_wrong_with_links_is_found(garden: Path) -> None:
     ]
     assert build_collection(folder, garden / "source", model, chunk_tokens=40).embedded == 0
     assert problems(folder) == [dangling]
+
+
+def changed(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / "record.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def every_link(folder: Path) -> tuple[Link, ...]:
+    with closing(Record.read(folder)) as record:
+        return all_links(record, link_kinds("all"))
+
+
+def test_a_rebuild_finds_links_and_levels_anew(garden: Path) -> None:
+    folder = garden / "garden"
+    before, counted = every_link(folder), linked_in(folder)
+    changed(folder, "UPDATE links SET target = target + 1000", "DELETE FROM levels WHERE level = 3")
+    assert "rag-adapt index rebuild garden" in check_collection(folder)[0].remedy
+    rebuild_collection(folder)
+    assert (every_link(folder), linked_in(folder)) == (before, counted)
+
+
+def test_a_rebuild_that_is_cut_off_leaves_words_vectors_and_links_as_they_were(
+    garden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(units: object) -> Iterator[Link]:
+        raise KeyboardInterrupt
+
+    folder = garden / "garden"
+    changed(folder, "UPDATE links SET weight = 9", "INSERT INTO embeddings VALUES ('x', 'y', x'')")
+    before = every_link(folder)
+    monkeypatch.setitem(FINDERS, "terms", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild_collection(folder)
+    assert every_link(folder) == before
+    with closing(Record.read(folder)) as record:
+        assert record.vectors("x") == {"y": b""}
+    monkeypatch.undo()
+    rebuild_collection(folder)
+    assert every_link(folder) != before
+
+
+def test_links_by_meaning_wait_for_the_vectors_that_are_missing(garden: Path) -> None:
+    folder = garden / "garden"
+    before = every_link(folder)
+    changed(folder, "DELETE FROM embeddings")
+    assert "it has no vector" in rebuild_collection(folder).left[0].problem
+    assert every_link(folder) == before
 
 
 def test_two_units_of_one_name_are_a_fault_and_the_first_counts(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def relink(record: Record, meta: Meta, kinds: Sequence[LinkKind]) -> None:
     do.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (KINDS_KEY, ",".join(kinds)))
     if not kinds:
         return
-    units = _units(record, meta)
+    units = _units(record, meta, vectors=needs_vectors(kinds))
     levels = levels_of(units)
     seen = Units(units=units.units, remarks=units.remarks, vectors=units.vectors, levels=levels)
     do.executemany("INSERT INTO levels VALUES (?, ?)", levels.items())
@@ -68,6 +68,11 @@ def relink(record: Record, meta: Meta, kinds: Sequence[LinkKind]) -> None:
             "INSERT INTO links VALUES (?, ?, ?, ?, ?)",
             [_row(link) for link in FINDERS[kind](seen)],
         )
+
+
+def needs_vectors(kinds: Sequence[LinkKind]) -> bool:
+    """Whether finding these takes the vectors of all chunks."""
+    return "meaning" in kinds
 
 
 def links_from(
