@@ -1,14 +1,18 @@
 """The main job once on the default model: from its package to a proven adapter and a report."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from rag_adapt.cli.app import run
+from rag_adapt.core.protocols import Silent
+from rag_adapt.models.files import sha256_of
+from rag_adapt.models.packages import DEFAULTS, carried_folder
 
 
 @pytest.mark.model
-def test_the_default_model_is_found_trained_proven_and_measured(
+def test_the_default_model_is_found_converted_trained_proven_and_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = "bench past-tense --arms prompt,lora,nearest-label --items 3 --examples 8"
@@ -21,3 +25,6 @@ def test_the_default_model_is_found_trained_proven_and_measured(
     assert (adapter["proven"], adapter["examples"]) == (True, 8)
     assert arms["prompt"]["latency_n"] == 1
     assert report["run"]["model"]["model"] == "default"
+    folder = carried_folder(DEFAULTS["language"], home=Path(".rag-adapt"), progress=Silent())
+    assert folder is not None
+    assert sha256_of(folder / "model.safetensors") == DEFAULTS["language"].weights

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from rag_adapt.adapters.pack import TokenRow
-from rag_adapt.adapters.probe import NEW_TOKENS, Probe, ProbePrompt
+from rag_adapt.adapters.probe import NEW_TOKENS, OUTSIDE, Probe, ProbePrompt
 from rag_adapt.core.types import Message
 from rag_adapt.models.loading import LoadedModel
 
@@ -38,7 +38,7 @@ def record_probe(
     peft.eval()
     asks = {item: row.prompt for item, row in islice(rows.items(), prompts)}
     for number, text in enumerate(GENERAL, start=1):
-        asks[f"general-{number}"] = base.chat.render([Message(role="user", content=text)])
+        asks[f"{OUTSIDE}{number}"] = base.chat.render([Message(role="user", content=text)])
     asked_ids = list(asks.values())
     with torch.inference_mode():
         continued = continuations(peft, asked_ids, base.chat.stop_ids)

@@ -88,7 +88,7 @@ class OnVllm:
         chat = await asyncio.to_thread(self._loaded_chat)
         rendered = await self._client.render(GREETING)
         proof = await prove(
-            version, store=self._trainer.store, engine=self._client, chat=chat, at_once=True
+            version, store=self._trainer.store, engine=self._client, chat=chat, quickly=True
         )
         if not proof.proven and version not in await self._client.models():
             raise EngineError(

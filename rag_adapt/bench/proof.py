@@ -7,11 +7,12 @@ the references that were stored when the adapter was trained.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from rag_adapt.adapters.check import weights_hash
-from rag_adapt.adapters.probe import Probe, ProbePrompt
+from rag_adapt.adapters.probe import OUTSIDE, Probe, ProbePrompt
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.core.errors import AdapterError, NoLogProbsError, NotProvenError
 
@@ -20,10 +21,15 @@ CANARY_NOISE: Final = 3.0
 """How many times the run-to-run noise the distance to the base must exceed."""
 CANARY_FLOOR: Final = 0.005
 """Nats per token below which nothing is told apart, however small the noise was."""
-PARITY_NOISE: Final = 4.0
-"""How many times the run-to-run noise the distance to the adapter's reference may reach."""
-PARITY_FLOOR: Final = 0.05
-"""Nats per token that kernels and number formats may differ by where the noise is smaller."""
+NEAR: Final = 0.75
+"""A first look proves where the distance to the adapter's reference is at most this share of what
+parity allows. What computes the base is then three times as far off, as `DECISIVE` sees to."""
+FAR: Final = 1.25
+"""It refuses where the distance is above this many times what parity allows."""
+MOST: Final = 4
+"""Prompts of a first look, at most."""
+FIRST: Final = (2, 3, 4, 8, 16)
+"""Tokens of each that it may compare: the first ones differ most between base and adapter."""
 
 
 class IdLogProbs(Protocol):
@@ -86,7 +92,7 @@ async def prove(
     store: AdapterStore,
     engine: IdLogProbs,
     chat: Templated,
-    at_once: bool = False,
+    quickly: bool = False,
 ) -> Proof:
     """Check hash, chat template, canary and parity of an adapter that the engine has loaded.
 
@@ -98,29 +104,81 @@ async def prove(
         store: Where its references are.
         engine: Has loaded it.
         chat: What the engine renders with.
-        at_once: Ask for all prompts together, where waiting is what takes time.
+        quickly: Ask for prompts together, and for those that can decide first: where waiting is
+            what takes time.
 
     Raises:
         AdapterError: there is no such version, or it has no readable card or probe.
     """
     card, probe = store.card(version), store.probe(version)
-
-    async def figures(prompt: ProbePrompt) -> Sequence[float]:
-        return await engine.logprobs_of_ids(prompt.prompt_ids, prompt.continuation_ids, version)
-
     checks = [
         check_hash(version, store.folder / version),
         check_template(card.chat_template_hash, chat.template_hash),
     ]
     try:
-        if at_once:
-            found = await asyncio.gather(*(figures(one) for one in probe.prompts))
-        else:
-            found = [await figures(one) for one in probe.prompts]
+        look = await _look(version, probe, engine=engine, quickly=quickly)
     except (NoLogProbsError, AdapterError) as error:
         checks += [Check(name="canary", passed=False, detail=error.fact)]
         return conclude(checks)
-    return conclude([*checks, check_canary(found, probe), check_parity(found, probe)])
+    canary, parity = check_canary(look.found, look.asked), check_parity(look.found, look.asked)
+    return conclude([*checks, canary, parity])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What was asked, and what the engine computed."""
+
+    asked: Probe
+    found: tuple[Sequence[float], ...]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is far from the border on either side."""
+        distance = _distance(self.found, [prompt.adapter for prompt in self.asked.prompts])
+        return not NEAR * self.asked.allowed < distance <= FAR * self.asked.allowed
+
+
+async def _look(version: str, probe: Probe, *, engine: IdLogProbs, quickly: bool) -> _Look:
+    """What the engine says to all prompts; quickly, to the part that can decide, if that does."""
+
+    async def figures(prompt: ProbePrompt) -> Sequence[float]:
+        return await engine.logprobs_of_ids(prompt.prompt_ids, prompt.continuation_ids, version)
+
+    async def asked(part: Probe) -> _Look:
+        if quickly:
+            found = await asyncio.gather(*map(figures, part.prompts))
+        else:
+            found = [await figures(prompt) for prompt in part.prompts]
+        return _Look(asked=part, found=tuple(found))
+
+    first = first_look(probe) if quickly else None
+    if first is not None and (look := await asked(first)).is_clear:
+        return look
+    return await asked(probe)
+
+
+def first_look(probe: Probe) -> Probe | None:
+    """The cheapest part that can decide; None where all must be asked.
+
+    Some of its prompts are the skill's and some are not, where the probe has both: adapters that
+    learned the same answers differ on those alone.
+    """
+    places = range(len(probe.prompts))
+    parts = [
+        probe.part(chosen, first=tokens)
+        for count in range(1, min(MOST, len(places)) + 1)
+        for chosen in combinations(places, count)
+        for tokens in FIRST
+    ]
+    for part in sorted(parts, key=lambda part: part.cost):
+        if part.decides and _kinds(part) == _kinds(probe):
+            return part if part.cost < probe.cost else None
+    return None
+
+
+def _kinds(probe: Probe) -> frozenset[bool]:
+    """Whether prompts are general ones: both, or one of the two."""
+    return frozenset(prompt.item.startswith(OUTSIDE) for prompt in probe.prompts)
 
 
 def declared(version: str, claimed: str) -> Proof:
@@ -177,9 +235,11 @@ def check_parity(found: Sequence[Sequence[float]], probe: Probe) -> Check:
     between the two, never passes.
     """
     distance = _distance(found, [prompt.adapter for prompt in probe.prompts])
-    allowed = min(max(PARITY_NOISE * probe.noise, PARITY_FLOOR), probe.effect / 2)
-    detail = f"{distance:.4f} nats/token from PEFT's own pass, at most {allowed:.4f} allowed"
-    return Check(name="parity", passed=distance <= allowed, detail=detail, figure=distance)
+    detail = (
+        f"{distance:.4f} nats/token from PEFT's own pass over {probe.tokens} tokens, at most "
+        f"{probe.allowed:.4f} allowed"
+    )
+    return Check(name="parity", passed=distance <= probe.allowed, detail=detail, figure=distance)
 
 
 def _distance(found: Sequence[Sequence[float]], stored: Sequence[Sequence[float]]) -> float:

@@ -34,6 +34,7 @@ from rag_adapt.core.types import (
 )
 from rag_adapt.engines.remote_calls import (
     Reading,
+    asked,
     chunks_of,
     read_chunk,
     read_end,
@@ -202,7 +203,8 @@ class RemoteEngine:
         stream: Any = None
         try:
             async with asyncio.timeout_at(deadline):
-                stream = await self._litellm.acompletion(
+                stream = await asked(
+                    self._litellm,
                     **self._request(name, call),
                     stream=True,
                     stream_options={"include_usage": True},
@@ -225,7 +227,8 @@ class RemoteEngine:
     async def _at_once(self, name: str, call: Call, reading: Reading) -> AsyncGenerator[str, None]:
         """The whole text."""
         async with asyncio.timeout(self._timeout):
-            response = await self._litellm.acompletion(
+            response = await asked(
+                self._litellm,
                 **self._request(name, call),
                 litellm_logging_obj=unlogged(self._litellm, name, stream=False),
             )

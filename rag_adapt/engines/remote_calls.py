@@ -17,6 +17,9 @@ from rag_adapt.core.types import Usage
 OPENAI_SHAPED: Final = frozenset({"openai", "hosted_vllm"})
 """Providers whose own chunks say everything; LiteLLM's wrapper would take each apart again."""
 
+_loaded: Final[set[str]] = set()
+"""Providers that were asked in this process: what LiteLLM loads for them is there."""
+
 
 @dataclass(kw_only=True)
 class Reading:
@@ -37,6 +40,34 @@ class Reading:
         """Text came, at this time."""
         self.last_token = now
         self.first_token = self.first_token or now
+
+
+async def asked(litellm: Any, **request: Any) -> Any:
+    """LiteLLM's answer or stream.
+
+    `acompletion` has every call prepared in a thread, and under load two threads wait for each
+    other, up to 5 ms each time. Where nothing of it blocks, it is prepared here, all but the first
+    one of a provider, which loads parts of the library.
+
+    Args:
+        litellm: The library.
+        request: What `acompletion` takes.
+    """
+    provider = request["model"].partition("/")[0]
+    if provider not in _loaded:
+        answer = await litellm.acompletion(**request)
+        _loaded.update({provider} & OPENAI_SHAPED)
+        return answer
+    try:
+        return await litellm.completion(**request, acompletion=True)
+    except Exception as error:
+        raise litellm.exception_type(
+            model=request["model"],
+            custom_llm_provider=provider,
+            original_exception=error,
+            completion_kwargs=request,
+            extra_kwargs={},
+        ) from error
 
 
 def unlogged(litellm: Any, model: str, *, stream: bool) -> Any:

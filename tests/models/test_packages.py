@@ -10,7 +10,6 @@ from rag_adapt.core.errors import ModelNotFoundError
 from rag_adapt.core.protocols import Silent
 from rag_adapt.models.files import sha256_of
 from rag_adapt.models.packages import (
-    DEFAULTS,
     STAGE,
     Carried,
     carried_file,
@@ -149,13 +148,3 @@ def test_a_second_conversion_waits_for_the_first_and_takes_its_result(
         shutil.copytree(converted, target)
     second.join()
     assert results == [target]
-
-
-@pytest.mark.model
-@pytest.mark.skipif(
-    carried_file(DEFAULTS["language"]) is None, reason="the default model's package is absent"
-)
-def test_the_default_model_converts_to_the_recorded_weights(tmp_path: Path) -> None:
-    folder = carried_folder(DEFAULTS["language"], home=tmp_path, progress=Silent())
-    assert folder is not None
-    assert sha256_of(folder / "model.safetensors") == DEFAULTS["language"].weights

@@ -19,7 +19,7 @@ def test_routes_are_compared_through_vllm_and_the_adapter_is_served(ground: Grou
     command = [
         *(sys.executable, "-m", "rag_adapt", "--home", str(home), "bench", "past-tense", "--json"),
         *("--engine", "vllm", "--embedder", "hashing", "--arms", "prompt,lora", "--device", "cpu"),
-        *("--items", "8", "--examples", "16", "--tune", "4", "--latency-items", "1"),
+        *("--items", "6", "--examples", "8", "--tune", "0", "--latency-items", "1"),
         *("--no-guard", "--no-probe"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
@@ -27,7 +27,7 @@ def test_routes_are_compared_through_vllm_and_the_adapter_is_served(ground: Grou
     report = json.loads(done.stdout)
     arms = {row["arm"]: row for row in report["arms"]}
     assert set(arms) == {"prompt", "lora"}
-    assert all(row["n"] == 8 and row["failures"] == 0 for row in arms.values()), arms
+    assert all(row["n"] == 6 and row["failures"] == 0 for row in arms.values()), arms
     assert arms["lora"]["measured"], arms["lora"]["reason"]  # proven: else it is not measured
 
     opened = open_service(ground.settings, Silent())
