@@ -61,7 +61,7 @@ def _refusal() -> ApiError | SettingsError | None:
 
 
 def _sign_in(refusal: ApiError) -> None:
-    st.subheader("Sign in")
+    st.subheader("Sign in", anchor=False)
     st.caption("This service asks for an API key. It is kept in this browser session alone.")
     tried = bool(st.session_state.get(_KEY))
     with st.form("sign-in"):
@@ -69,7 +69,9 @@ def _sign_in(refusal: ApiError) -> None:
         sent = st.form_submit_button("Sign in", type="primary")
     if sent and key.strip():
         _take(key)
-    elif tried or sent:
+    elif sent:
+        st.warning("Type or paste the key first.")
+    elif tried:
         show(refusal)
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from ui.connection import service
 from ui.faults import shown
 from ui.plain import label
+from ui.window import close, window
 
 OPEN: Final = "conversation"
 """Query parameter: the id of the open conversation; a reload keeps it."""
@@ -52,19 +53,23 @@ def show_list(current: str | None) -> None:
                 st.caption("Your conversations will be listed here.")
             for one in page.data:
                 _entry(one.id, one.title, is_open=one.id == current)
-            if page.next is not None and wanted < MOST and st.button("More", type="tertiary"):
+            if page.next is not None and wanted >= MOST:
+                st.caption(f"These are the newest {MOST}; the others are kept too.")
+            elif page.next is not None and st.button("More", type="tertiary"):
                 st.session_state[_LISTED] = wanted + PAGE
                 st.rerun()
 
 
 def show_settings(id: str, title: str) -> None:
     """Rename or delete the open conversation; deleting asks first."""
-    with st.popover("Rename or delete", icon=":material/more_horiz:", type="tertiary"):
+    key = f"settings.{id}"
+    with window("Rename or delete", key=key, icon=":material/more_horiz:"):
         with st.form("rename", border=False):
             name = st.text_input("Title", value=title, max_chars=200)
             if st.form_submit_button("Rename") and name.strip():
                 with shown():
                     service().conversations.rename(id, name.strip())
+                    close(key)
                     st.rerun()
         sure = st.checkbox("Delete it with all its questions and answers")
         if st.button("Delete", icon=":material/delete:", disabled=not sure):

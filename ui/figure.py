@@ -32,7 +32,7 @@ def _data(chart: Chart, key: str) -> None:
     with box:
         st.dataframe(list(chart.rows), hide_index=True, alt=chart.title)
         st.download_button(
-            "Download as CSV",
+            "Download the data (CSV)",
             table_csv(chart.rows),
             file_name=chart.file,
             mime="text/csv",

@@ -4,20 +4,27 @@ It does not know what any job does. The job lives on the service: leaving the pa
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from rag_adapt.client import ApiError, Client
-from rag_adapt.schemas.jobs import JobInfo
-from ui.faults import show, shown
+from rag_adapt.schemas.jobs import JobInfo, Progress
+from ui.faults import shown
+from ui.plain import label
 from ui.wording import duration, moment
 
 EVERY: Final = 2.0
 """Seconds between two looks at a job."""
 OVER: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
+PROVES: Final = ["adapters", "prove"]
+"""How the command of a proof begins: it is done only where every check passed."""
+PROVEN: Final = (
+    "Proven: the adapter is active here. Its weights and its chat template are those that it was "
+    "trained with, and what it changes is what it changed then."
+)
 LEFT: Final = 5
 """Unfinished jobs that a page lists."""
 
@@ -25,8 +32,8 @@ LEFT: Final = 5
 Beside = Callable[[Client, JobInfo], None]
 
 
-def watch(client: Client, id: str, *, beside: Beside | None = None) -> JobInfo | None:
-    """Show a job, again and again until it has ended; None where it cannot be read.
+def watch(client: Client, id: str, *, beside: Beside | None = None) -> JobInfo:
+    """Show a job, again and again until it has ended.
 
     Once it has ended the whole page is drawn again, so that it can go on with what was made.
 
@@ -34,12 +41,11 @@ def watch(client: Client, id: str, *, beside: Beside | None = None) -> JobInfo |
         client: Of the service.
         id: Of the job.
         beside: Draws what else there is to see of it, as often as it is looked at.
+
+    Raises:
+        ApiError: it cannot be read.
     """
-    try:
-        job = client.jobs.show(id)
-    except ApiError as error:
-        show(error)
-        return None
+    job = client.jobs.show(id)
     if job.state in OVER:
         _ended(job)
     else:
@@ -106,35 +112,47 @@ def unfinished(client: Client, commands: Collection[str]) -> list[JobInfo]:
 
 def list_unfinished(client: Client, commands: Collection[str]) -> None:
     """Each job with a button that opens it, by the query parameter `job`."""
-    jobs = unfinished(client, commands)
+    try:
+        jobs = unfinished(client, commands)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        st.caption(f"This key may look, but start nothing. {label(error.hint, most=300)}")
+        return
     if not jobs:
         return
-    st.subheader("At work")
+    st.subheader("At work", anchor=False)
     for job in jobs[:LEFT]:
         with listed():
             st.text(f"{job.state}, since {moment(job.started or job.created)}")
-            st.text(" ".join(job.command))
+            st.text(asked(job.command))
             if st.button("Watch", key=f"watch-{job.id}"):
                 st.query_params["job"] = job.id
                 st.rerun()
 
 
+def asked(command: Sequence[str]) -> str:
+    """A command without its options.
+
+    >>> asked(["bench", "--json", "--items=28", "--", "parts"])
+    'bench parts'
+    """
+    return " ".join(word for word in command if not word.startswith("-"))
+
+
 @st.fragment(run_every=EVERY)
 def _moving(client: Client, id: str, beside: Beside | None) -> None:
     """The part of the page that draws itself anew."""
-    try:
+    with shown():
         job = client.jobs.show(id)
-    except ApiError as error:
-        show(error)
-        return
-    if job.state in OVER:
-        st.rerun()
-    _progress(job)
-    asked = st.button("Cancel", disabled=job.cancelling, help="What is finished is kept.")
-    if asked:
-        _cancel(client, id)
-    if beside is not None:
-        with shown():
+        if job.state in OVER:
+            st.rerun()
+        _progress(job)
+        if st.button("Cancel", disabled=job.cancelling, help="What is finished is kept."):
+            with shown():
+                client.jobs.cancel(id)
+                st.rerun()
+        if beside is not None:
             beside(client, job)
 
 
@@ -147,27 +165,31 @@ def _progress(job: JobInfo) -> None:
         st.progress(0.0, text="It has begun.")
     else:
         share = min(1.0, told.done / told.total) if told.total else 0.0
-        st.progress(share, text=f"{told.done:,} of {told.total:,} in this stage")
-        st.text(f"{told.stage} {told.note}".strip())
+        st.progress(share, text=label(stage_of(told), most=200))
     if job.started is not None:
         st.caption(f"Running for {duration(max(0.0, time.time() - job.started))}.")
     if job.cancelling:
         st.info("It is being cancelled; what is finished is kept.")
 
 
-def _cancel(client: Client, id: str) -> None:
-    try:
-        client.jobs.cancel(id)
-    except ApiError as error:
-        show(error)
-        return
-    st.rerun()
+def stage_of(told: Progress) -> str:
+    """How far the stage is; a bar that is full and stands still says why.
+
+    >>> stage_of(Progress(stage="answers", done=2, total=9, note="rag"))
+    'answers: 2 of 9, rag'
+    >>> stage_of(Progress(stage="hash weights", done=1, total=1, note=""))
+    'hash weights: 1 of 1; what follows begins'
+    """
+    said = f"{told.stage}: {told.done:,} of {told.total:,}"
+    if told.total and told.done >= told.total:
+        return f"{said}; what follows begins"
+    return f"{said}, {told.note}" if told.note else said
 
 
 def _ended(job: JobInfo) -> None:
     """How it ended, in words."""
     if job.state == "done":
-        st.success("Finished.")
+        st.success(PROVEN if job.command[:2] == PROVES else "Finished.")
     elif job.state == "failed":
         st.error("It failed.")
     elif job.state == "cancelled":

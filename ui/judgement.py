@@ -12,6 +12,7 @@ from rag_adapt.schemas.comparisons import AnswerInfo
 from rag_adapt.schemas.feedback import FeedbackInfo, FeedbackRequest
 from ui.connection import service
 from ui.faults import shown
+from ui.window import close, window
 
 VOTES: Final[tuple[Literal["down", "up"], ...]] = ("down", "up")
 """By the number of Streamlit's thumb."""
@@ -49,9 +50,9 @@ def _vote(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, decided: b
 
 def _correction(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, decided: bool) -> None:
     said = None if given is None else given.correction
-    name = "Corrected" if said else "Correct"
+    name, key = "Corrected" if said else "Correct", f"correcting.{id}"
     with (
-        st.popover(name, type="tertiary", disabled=decided),
+        window(name, key=key, disabled=decided),
         st.form(f"correct.{id}", border=False),
     ):
         text = st.text_area(
@@ -66,6 +67,8 @@ def _correction(id: str, answer: AnswerInfo, given: FeedbackInfo | None, *, deci
         if st.form_submit_button("Save", type="primary", disabled=decided):
             with shown():
                 _give(answer, given, correction=text)
+                close(key)
+                st.toast("Noted.")
                 st.rerun()
 
 

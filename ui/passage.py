@@ -15,7 +15,7 @@ from ui.faults import show
 
 BEFORE: Final = 500
 """Characters of the document that are shown before the span, few enough to see it at once."""
-AFTER: Final = 1500
+AFTER: Final = 700
 """And after it."""
 LONGEST_NAME: Final = 48
 """Characters of a collection's name; a skill's own is cut to them."""

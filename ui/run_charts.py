@@ -3,6 +3,7 @@
 They do not know the page, nor how anything is measured.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -289,21 +290,33 @@ def training_loss(steps: Sequence[tuple[int, float]], bits: Sequence[tuple[int, 
     """
     rows: list[Row] = [
         {"step": step, "figure": figure, "value": value}
-        for figure, curve in (("training loss (nats)", steps), ("held out (bits)", bits))
+        for figure, curve in (
+            ("training loss", [(step, bits_of(loss)) for step, loss in steps]),
+            ("held out", bits),
+        )
         for step, value in curve
     ]
     return Chart(
-        title="Loss and held-out code length by step",
+        title="Loss and held-out code length by step (bits per answer token)",
         sentence="Held-out bits that rise again while the loss falls: it learnt by heart.",
         drawing=curves(
             rows,
             x=Axis(field="step", title="step", whole=True),
-            y=Axis(field="value", title="per answer token"),
+            y=Axis(field="value", title="bits per answer token"),
             colour=colours("figure"),
         ),
         rows=rows,
         file="training.csv",
     )
+
+
+def bits_of(nats: float) -> float:
+    """The same amount in bits, the unit of held-out code length.
+
+    >>> bits_of(math.log(8))
+    3.0
+    """
+    return round(nats / math.log(2), 4)
 
 
 def _around_zero(rows: Sequence[Row], name: str, colour: Spec) -> Spec:

@@ -17,7 +17,7 @@ from ui.run_charts import changes
 from ui.run_kept import compared_of
 from ui.wording import NOTHING, day, percent, points, points_between, table_csv
 
-AT_ONCE: Final = 20
+AT_ONCE: Final = 10
 """Runs on one page."""
 CHOICES: Final = 100
 """Newest runs that can be compared."""
@@ -64,7 +64,7 @@ def choose_two(client: Client) -> None:
     Raises:
         ApiError: the service gave no list.
     """
-    runs = client.runs.page(limit=CHOICES).data
+    runs = [run for run in client.runs.page(limit=CHOICES).data if run.state == "complete"]
     if len(runs) < 2:
         st.caption("Two runs can be compared as soon as there are two.")
         return
@@ -96,11 +96,11 @@ def show_comparison(client: Client, a: str, b: str) -> None:
     for skill in dict.fromkeys(arm.skill for arm in found.arms):
         if (chart := changes(found, skill)) is not None:
             figure(chart, key=f"changes-{skill}")
-    st.subheader("Scores of both runs")
+    st.subheader("Scores of both runs", anchor=False)
     st.dataframe(_arms(found), hide_index=True, alt="Scores of both runs")
     _turned(found)
     if found.different:
-        st.subheader("What else differs")
+        st.subheader("What else differs", anchor=False)
         st.dataframe(
             [{"what": o.what, "before": str(o.a), "after": str(o.b)} for o in found.different],
             hide_index=True,
@@ -114,7 +114,7 @@ def _turned(found: Comparison) -> None:
     arms = [arm for arm in found.arms if arm.change and (arm.change.fixed or arm.change.broken)]
     if not arms:
         return
-    st.subheader("Items that turned")
+    st.subheader("Items that turned", anchor=False)
     names = [f"{arm.skill}: {arm.arm}" for arm in arms]
     chosen = st.selectbox("Arm", names, index=None, key=f"turned-{found.a}-{found.b}")
     if chosen is None:
@@ -129,7 +129,7 @@ def _turned(found: Comparison) -> None:
     ]
     st.dataframe(rows, hide_index=True, alt="Items that turned")
     st.download_button(
-        "Download as CSV", table_csv(rows), file_name="turned.csv", on_click="ignore"
+        "Download the data (CSV)", table_csv(rows), file_name="turned.csv", on_click="ignore"
     )
 
 

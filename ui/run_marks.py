@@ -57,7 +57,7 @@ def colours(field: str, named: Mapping[str, str] | None = None) -> Spec:
     """Colour by a field, its names below the chart; by the theme's own colours without a table."""
     found: Spec = {
         **{"field": field, "type": "nominal", "title": None},
-        "legend": {"orient": "bottom", "columns": 3, "labelLimit": 220},
+        "legend": {"orient": "bottom", "columns": 2 if named else 3, "labelLimit": 220},
     }
     return found if named is None else found | {"scale": _table(named)}
 
@@ -142,7 +142,7 @@ def places(rows: Sequence[Row], *, name: str, x: Axis, y: Axis, colour: Spec) ->
         "layer": [
             {"transform": [{"filter": "datum.front"}], "mark": line},
             {"mark": point, "encoding": {"color": colour, "tooltip": _tips(rows)}},
-            *(_label(name, left, below) for left in (False, True) for below in (False, True)),
+            _label(name),
         ],
     }
 
@@ -215,22 +215,15 @@ def _tips(rows: Sequence[Row]) -> list[Spec]:
     ]
 
 
-def _label(name: str, left: bool, below: bool) -> Spec:
+def _label(name: str) -> Spec:
     """Names to one side of their points: two that lie close get different sides."""
-    side = f"datum.left === {str(left).lower()} && datum.below === {str(below).lower()}"
     mark = {
         **{"type": "text", "color": GREY, "fontSize": 12},
-        **{
-            "align": "right" if left else "left",
-            "dx": -8 if left else 8,
-            "dy": 11 if below else -9,
-        },
+        "align": {"expr": "datum.left ? 'right' : 'left'"},
+        "dx": {"expr": "datum.left ? -8 : 8"},
+        "dy": {"expr": "datum.below ? 11 : -9"},
     }
-    return {
-        "transform": [{"filter": side}],
-        "mark": mark,
-        "encoding": {"text": {"field": name, "type": "nominal"}},
-    }
+    return {"mark": mark, "encoding": {"text": {"field": name, "type": "nominal"}}}
 
 
 def _with_sides(rows: Sequence[Row], x: Axis, y: Axis) -> list[Row]:

@@ -148,7 +148,7 @@ def show_plan(client: Client, order: RunRequest) -> None:
         ApiError: it cannot become a plan, or too many jobs wait.
     """
     lines = client.runs.plan(order).data
-    st.subheader("The plan")
+    st.subheader("The plan", anchor=False)
     asked, trained, took = st.columns(3)
     asked.metric("Answers", f"{sum(line.answers + line.dev_answers for line in lines):,}")
     trained.metric("Trainings", f"{sum(line.trainings for line in lines):,}")

@@ -45,7 +45,7 @@ def show_counts(progress: RunProgress) -> None:
         with st.expander(said, expanded=not _is_through(arms), key=f"arms-{skill}"):
             for arm in arms:
                 st.progress(_share(arm), text=label(_said(arm), most=200))
-    if progress.last is not None:
+    if progress.last is not None and any(arm.answered + arm.failed for arm in progress.arms):
         st.caption(f"The last answer was kept at {moment(progress.last)}.")
 
 

@@ -97,14 +97,10 @@ def _side_by_side(items: Sequence[Turned], a: str, b: str, *, key: str) -> None:
 def _item(one: Turned, a: str, b: str) -> None:
     with st.container(border=True):
         st.caption(label(f"{one.turn}, {points(one.change)} points · {one.item}", most=200))
-        st.text(_cut(one.input))
-        st.text(f"Accepted answers: {_cut(' | '.join(one.targets[:3]))}")
+        st.text(f"{_cut(one.input)}\nAccepted answers: {_cut(' | '.join(one.targets[:3]))}")
         left, right = st.columns(2)
         for place, arm, said in ((left, a, one.a), (right, b, one.b)):
-            with place:
-                st.caption(f"`{arm}`")
-                for text in said:
-                    st.text(_cut(text) or NOTHING)
+            place.text("\n".join([f"{arm}:", *(_cut(text) or NOTHING for text in said)]))
 
 
 def _cut(text: str) -> str:

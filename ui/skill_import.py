@@ -3,6 +3,7 @@
 It does not know how files are read; the service says what is wrong with one.
 """
 
+import re
 from typing import Any, Final, get_args
 
 import streamlit as st
@@ -20,6 +21,9 @@ INPUTS: Final = ("input", "question", "text", "prompt", "instruction", "query")
 TARGETS: Final = ("target", "answer", "label", "output", "response", "completion", "class")
 SPLITS: Final = ("split", "set", "fold")
 ITSELF: Final = "as the targets suggest"
+OTHER: Final = re.compile(r"[^a-z0-9]+")
+LONGEST: Final = 40
+"""Characters of a name that is suggested."""
 NEWS: Final = "skill-imported"
 """In the state of a browser tab: what came of the last import."""
 
@@ -40,7 +44,7 @@ def import_form(client: Client) -> None:
     if columns.rows:
         st.dataframe(list(columns.rows), hide_index=True, alt="The first rows")
     with st.form("import"):
-        fields = _fields(columns)
+        fields = _fields(columns, file.name)
         documents = st.file_uploader(
             "Documents, for retrieval (optional)", type=DOCUMENTS, accept_multiple_files=True
         )
@@ -54,10 +58,21 @@ def import_form(client: Client) -> None:
         st.rerun()
 
 
-def _fields(columns: Columns) -> dict[str, Any]:
+def named(file: str) -> str:
+    """A name for a skill, as its file suggests it.
+
+    >>> named("My tickets (2026).csv")
+    'my-tickets-2026'
+    """
+    return "-".join(OTHER.split(file.rpartition(".")[0].lower())).strip("-")[:LONGEST]
+
+
+def _fields(columns: Columns, file: str) -> dict[str, Any]:
     """The mapping, as far as the file's columns are known."""
     found: dict[str, Any] = {
-        "name": st.text_input("Name of the skill", help="Small letters, digits and hyphens.")
+        "name": st.text_input(
+            "Name of the skill", named(file), help="Small letters, digits and hyphens."
+        )
     }
     names = list(columns.names)
     left, middle, right = st.columns(3)

@@ -33,12 +33,9 @@ def show_skill(client: Client, name: str) -> None:
             st.text(fault)
         return
     _facts(skill)
-    st.page_link(
-        "views/benchmark.py",
-        label="Measure which route suits it",
-        icon=":material/arrow_forward:",
-        query_params={"draft": json.dumps({"skills": [name]})},
-    )
+    if st.button("Measure which route suits it", type="primary"):
+        draft = json.dumps({"skills": [name]})
+        st.switch_page("views/benchmark.py", query_params={"draft": draft})
     st.subheader("Splits, leaks, scorer", anchor=False)
     if st.toggle("Check it", value=skill.origin == "imported", key=f"check-{name}"):
         show_check(_checked(client, skill))
@@ -89,7 +86,7 @@ def show_check(found: SkillCheck) -> None:
     """What may be wrong with a sound skill all the same: splits, sizes, leaks."""
     st.success("Sound.")
     if found.warnings:
-        st.warning("It may be wrong all the same:")
+        st.warning("Worth knowing before it is measured:")
         st.text("\n".join(found.warnings))
     rows = [
         {

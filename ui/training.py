@@ -16,7 +16,7 @@ from rag_adapt.schemas.jobs import JobInfo
 from ui.faults import shown
 from ui.figure import figure
 from ui.job_watch import EVERY, OVER, open_only
-from ui.run_charts import training_loss
+from ui.run_charts import bits_of, training_loss
 from ui.wording import NOTHING
 
 SOURCES: Final = {
@@ -75,7 +75,7 @@ def _draw(found: TrainingProgress) -> None:
     bits = [(one.step, one.bits) for one in found.data if one.bits is not None]
     with st.container(horizontal=True):
         st.metric("Steps", f"{found.data[-1].step:,} of {found.steps:,}")
-        st.metric("Loss", f"{losses[-1][1]:.3f} nats" if losses else NOTHING)
+        st.metric("Loss", f"{bits_of(losses[-1][1]):.2f} bits" if losses else NOTHING)
         st.metric("Held out, before", f"{bits[0][1]:.2f} bits" if bits else NOTHING)
         st.metric("Held out, now", f"{bits[-1][1]:.2f} bits" if bits else NOTHING)
     if losses or bits:

@@ -15,6 +15,7 @@ from rag_adapt.schemas.feedback import FeedbackInfo
 from ui.answer import WRITING, Column, show_answer, show_text
 from ui.connection import service
 from ui.faults import shown
+from ui.window import close, window
 
 TICK: Final = 0.3
 """Seconds between two looks at answers that are being written."""
@@ -23,6 +24,14 @@ TICK: Final = 0.3
 def is_writing(turn: TurnInfo) -> bool:
     """Whether an answer of it is on its way."""
     return any(one.state in WRITING for one in turn.generations)
+
+
+def stop(conversation: str, turns: Sequence[TurnInfo]) -> None:
+    """End every answer that is on its way; what was written stays."""
+    for turn in turns:
+        for one in turn.generations:
+            if one.state in WRITING:
+                service().conversations.cancel(conversation, one.id)
 
 
 def show_turn(
@@ -80,10 +89,11 @@ def _column(
 
 
 def _question(conversation: str, turn: TurnInfo, *, busy: bool) -> None:
+    key = f"editing.{turn.id}"
     with st.chat_message("user"), st.container(horizontal=True, vertical_alignment="center"):
         st.text(turn.question, width="stretch")
         with (
-            st.popover("Edit", icon=":material/edit:", type="tertiary"),
+            window("Edit", key=key, icon=":material/edit:"),
             st.form(f"edit.{turn.id}", border=False),
         ):
             text = st.text_area("Question", value=turn.question, key=f"question.{turn.id}")
@@ -92,6 +102,7 @@ def _question(conversation: str, turn: TurnInfo, *, busy: bool) -> None:
                 with shown():
                     asked = filled(TurnRequest, question=text)
                     service().conversations.edit(conversation, turn.id, asked)
+                    close(key)
                     st.rerun()
 
 
@@ -106,11 +117,6 @@ def _written(conversation: str, turn: TurnInfo, models: Sequence[str]) -> None:
             with place:
                 if model in latest:
                     show_text(latest[model])
-        if st.button("Stop", key=f"stop.{turn.id}", icon=":material/stop_circle:"):
-            for one in latest.values():
-                if one.state in WRITING:
-                    service().conversations.cancel(conversation, one.id)
-            st.rerun()
 
 
 def _now(conversation: str, one: GenerationInfo) -> GenerationInfo:

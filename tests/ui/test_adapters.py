@@ -13,6 +13,7 @@ from rag_adapt.api.desk import Desk
 from rag_adapt.engines.lifecycle import Lifecycle
 from rag_adapt.engines.scripted import ScriptedEngine
 from rag_adapt.jobs.job import log_path
+from rag_adapt.schemas.jobs import Progress
 from tests.adapters.samples import card
 from tests.api.parts import app_of, listening
 from tests.api.test_adapters import LOCAL, two_versions
@@ -24,6 +25,7 @@ from tests.ui.parts import button, page, ran, unfolded, until, words
 from tests.ui.still import still_desk
 from ui.adapter_compare import FACT, curves, facts
 from ui.connection import ADDRESS
+from ui.job_watch import stage_of
 from ui.wording import NOTHING
 
 __all__ = ["versions"]
@@ -105,14 +107,23 @@ def test_a_training_shows_its_curve_while_it_goes_on_and_after_its_end(
                 assert "Loss and held-out code length by step" in words(test)
                 assert figures(test) == {
                     "Steps": "2 of 10",
-                    "Loss": "2.500 nats",
+                    "Loss": "3.61 bits",
                     "Held out, before": "4.00 bits",
                     "Held out, now": "1.25 bits",
                 }
                 (data,) = [one.value for one in unfolded(test).dataframe]
                 assert list(data["step"]) == [1, 2, 0, 2]
+                assert list(data["value"]) == [4.3281, 3.6067, 4.0, 1.25]
             if state == "running":
                 desk.jobs.finish(job, "done", exit_code=0)
+
+
+def test_a_stage_says_how_far_it_is_and_a_full_bar_what_it_waits_for() -> None:
+    told = Progress(stage="train", done=2, total=10, note="")
+    assert stage_of(told) == "train: 2 of 10"
+    assert stage_of(told.model_copy(update={"note": "dev"})) == "train: 2 of 10, dev"
+    assert stage_of(told.model_copy(update={"done": 10})) == "train: 10 of 10; what follows begins"
+    assert stage_of(told.model_copy(update={"done": 0, "total": 0})) == "train: 0 of 0"
 
 
 def test_an_adapter_is_shown_by_its_card_and_made_current(address: str) -> None:
@@ -192,7 +203,11 @@ def test_a_proof_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
         with page("adapters", adapter=new) as test:
             button(test, "Prove").click()
             ran(test)
-            assert desk.jobs.get(test.query_params["job"]).argv[:2] == ("adapters", "prove")
+            job = test.query_params["job"]
+            assert desk.jobs.get(job).argv[:2] == ("adapters", "prove")
+            desk.jobs.claim()
+            desk.jobs.finish(job, "done", exit_code=0)
+            until(test, lambda t: "Proven: the adapter is active here." in words(t))
 
 
 def test_the_engine_loads_pins_and_lets_go(

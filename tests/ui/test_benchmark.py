@@ -19,6 +19,7 @@ from tests.bench.page_samples import report
 from tests.serving.parts import HOME, benched, imported, service
 from tests.ui.parts import button, page, ran, read, unfolded, until, words
 from ui.connection import ADDRESS
+from ui.job_watch import asked
 from ui.run_list import AT_ONCE
 from ui.run_order import KINDS
 
@@ -247,7 +248,7 @@ def test_items_that_turned_are_shown_with_both_answers_as_text(run: str) -> None
         said = words(ran(test))
         assert "where is my parcel?" in said
         assert "fixed, +100.0 points" in said
-        assert "I would be glad to help!" in [one.value for one in test.text]
+        assert "prompt:\nI would be glad to help!" in [one.value for one in test.text]
         test.segmented_control[1].set_value("broken")
         assert "fixed, +" not in words(ran(test))
 
@@ -305,6 +306,7 @@ def test_a_stopped_run_shows_counts_and_no_figure_and_goes_on(
             assert "Counts only" in said
             assert "so there is no verdict" in said
             assert "colours: 5 of 12 answers" in said
+            assert "The last answer was kept at" in said
             assert sum(int(text.split(": ")[1].split(" of ")[0]) for text in bars(test)) == 5
             assert not test.metric
             assert not test.dataframe
@@ -313,6 +315,9 @@ def test_a_stopped_run_shows_counts_and_no_figure_and_goes_on(
         assert desk.jobs.get(job).argv[0] == "bench"
         with page("benchmark", run=run) as test:
             assert "This run is at work" in words(test)
+            (HOME / "runs" / run / "answers.jsonl").write_text("")
+            assert "colours: 0 of 12 answers" in words(ran(test))
+            assert "The last answer was kept at" not in words(test)
             button(test, "Watch").click()
             assert ran(test).query_params == {"job": job}
 
@@ -342,9 +347,10 @@ def test_a_run_at_work_counts_its_arms_and_can_be_resumed_after_its_end(
 
 
 def test_past_runs_are_listed_opened_and_compared(run: str) -> None:
-    newer = kept(f"9{run}")
+    newer, begun = kept(f"9{run}"), kept(f"99{run}", state="running")
     with page("benchmark") as test:
         assert [one.key for one in test.button if one.label == "Read"] == [
+            f"read-{begun}",
             f"read-{newer}",
             f"read-{run}",
         ]
@@ -393,12 +399,17 @@ def test_jobs_at_work_are_listed_and_one_is_cancelled(monkeypatch: pytest.Monkey
 def cancelled_on_the_page(job: str, other: str) -> None:
     with page("benchmark") as test:
         assert [one.key for one in test.button if one.label == "Watch"] == [f"watch-{job}"]
+        assert "bench beats=100000" in [one.value for one in test.text]
         assert other not in str([one.key for one in test.button])
         button(test, "Watch").click()
         until(test, lambda t: "Running for" in words(t))
         assert test.query_params["job"] == job
         button(test, "Cancel").click()
         until(test, lambda t: "It was cancelled" in words(t))
+
+
+def test_a_job_is_named_without_its_options() -> None:
+    assert asked(["bench", "--json", "--model=x", "--", "parts", "sums"]) == "bench parts sums"
 
 
 def test_older_runs_are_a_page_further(address: str) -> None:

@@ -16,8 +16,9 @@ from tests.api.parts import app_of, listening
 from tests.api.test_streaming import Slow
 from tests.serving.parts import imported, published, service
 from tests.ui.parts import PATIENCE, button, labels, page, ran, read, until, words
-from ui import answer_words
+from ui import answer_words, conversation_list
 from ui.connection import ADDRESS
+from ui.conversation_list import PAGE
 
 QUESTION = "Which colour has thing number 1?"
 
@@ -61,6 +62,11 @@ def test_a_question_goes_to_the_chosen_routes_and_every_answer_has_its_column(
         test.selectbox[0].set_value("colours")
         assert list(ran(test).pills[0].options) == ["prompt", "rag", "lora"]
         assert "auto appears once a benchmark is finished" in words(test)
+        test.pills[0].set_value([])
+        assert "Choose at least one route." in words(ran(test))
+        assert test.chat_input[0].disabled
+        test.pills[0].set_value(["rag"])
+        ran(test)
         asked(test, "prompt", "rag", "lora")
         kept = conversation(client)
         assert kept.models == [f"route:{r}/colours" for r in ("prompt", "rag", "lora")]
@@ -169,8 +175,11 @@ def test_votes_and_corrections_reach_the_service_and_are_shown_again(client: Cli
         assert [one.vote for one in client.feedback.all()] == ["up"]
         correction = next(one for one in test.text_area if "should have been" in one.label)
         correction.set_value("blue")
+        window = str(correction.key).replace("correction", "correcting")
+        test.session_state[window] = True  # as its button opens it
         button(test, "Save").click()
         ran(test)
+        assert not test.session_state[window]
         (given,) = client.feedback.all()
         assert (given.vote, given.correction) == ("up", "blue")
         test.feedback[0].set_value(0)
@@ -290,7 +299,9 @@ def test_a_conversation_that_is_gone_says_so_and_a_new_one_can_begin(address: st
         assert "That did not work" not in words(ran(test))
 
 
-def test_long_conversations_and_long_lists_are_shown_in_parts(client: Client) -> None:
+def test_long_conversations_and_long_lists_are_shown_in_parts(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = filled(ConversationRequest, models=["route:prompt/colours"])
     made, *_ = [client.conversations.create(order) for _ in range(21)]
     for number in range(12):
@@ -303,6 +314,9 @@ def test_long_conversations_and_long_lists_are_shown_in_parts(client: Client) ->
         assert sum(read(one.label) == "Untitled" for one in test.button) == 19 + 1
         button(test, "More").click()
         assert sum(read(one.label) == "question 0" for one in ran(test).button) == 1
+    monkeypatch.setattr(conversation_list, "MOST", PAGE)
+    with page(conversation=made.id) as test:
+        assert f"These are the newest {PAGE}" in words(test)
 
 
 def changed() -> None:

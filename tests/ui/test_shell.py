@@ -92,7 +92,7 @@ def test_the_command_serves_the_pages_prints_their_address_and_ends_with_them(
     (pages,) = until_there(pages_of_ours)
     (line,) = until_there(lambda: re.findall("Pages at.*", capsys.readouterr().out))
     assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)"
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=20) as found:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60) as found:
         assert found.status == 200
         rules = found.headers["Content-Security-Policy"]
     assert "unsafe-eval" not in rules
@@ -101,7 +101,7 @@ def test_the_command_serves_the_pages_prints_their_address_and_ends_with_them(
     assert refused(port, host="127.0.0.1", origin="http://evil.invalid")
     assert not refused(port, host="127.0.0.1", origin=f"http://127.0.0.1:{port}")
     pages.send_signal(signal.SIGINT)
-    command.join(timeout=20)
+    command.join(timeout=60)
     said = capsys.readouterr()
     assert (codes, said.out, said.err) == ([0], "Stopped.\n", "")
 
@@ -114,7 +114,7 @@ def test_pages_that_end_by_themselves_are_an_error(
     command.start()
     (pages,) = until_there(pages_of_ours)
     pages.kill()
-    command.join(timeout=20)
+    command.join(timeout=60)
     assert codes == [2]
     assert "the pages ended with exit code -9" in capsys.readouterr().err
 
@@ -137,7 +137,7 @@ def test_one_command_serves_both_and_a_kill_leaves_no_pages_behind(own_folder: P
         assert line == f"Pages at http://127.0.0.1:{port} (stop with Ctrl-C)\n"
         (pages,) = psutil.Process(process.pid).children()
         process.kill()
-        pages.wait(timeout=20)
+        pages.wait(timeout=60)
 
 
 def pages_of_ours() -> list[psutil.Process]:
@@ -176,7 +176,7 @@ def test_the_pages_process_knows_whom_to_ask_and_reaches_nobody_else(
         served: list[tuple[Path, Mapping[str, Any]]] = []
         main(lambda script, given: served.append((script, given)))
         os.close(theirs)
-        assert ended.wait(10)
+        assert ended.wait(60)
     signal.signal(signal.SIGINT, before)
     ((script, given),) = served
     assert script == APP
@@ -209,7 +209,7 @@ def refused(port: int, *, host: str, origin: str) -> bool:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/_stcore/stream", headers=headers)
     status = connection.sock and connection.getresponse().status
     connection.close()

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from rag_adapt.client import Client
@@ -13,6 +14,7 @@ from rag_adapt.schemas.skills import TemplateOrder
 from rag_adapt.skills.load import find_skill
 from tests.serving.parts import HOME, imported, published
 from tests.ui.parts import button, labels, page, ran, words
+from ui.skill_import import named
 from ui.table_columns import HEAD, MOST, columns_of, guess
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
@@ -55,27 +57,37 @@ def test_an_empty_home_has_the_bundled_skills_and_a_table_becomes_ones_own(addre
         said = words(test)
         assert "Imported: 12 rows" in said
         assert "Sound." in said
-        (measure,) = test.get("page_link")
-        assert "sums" in measure.proto.query_string
         (splits,) = [one.value for one in test.dataframe]
         assert splits["items"].sum() == 12
         button(test, "All skills").click()
         assert "sums" in words(ran(test))
+        test.button(key="open-sums").click()
+        button(ran(test), "Measure which route suits it").click()
+        assert ran(test).multiselect[0].value == ["sums"]
 
 
-def test_rows_that_were_left_out_and_moved_are_listed(address: str) -> None:
-    rows = [f"{split},the lamp in the hall of house {n} is how bright,{n}" for split, n in LEAKS]
-    table = "\n".join(["split,text,label", *rows, "alone"])
+def lamps(kind: str) -> str:
+    """Examples that leak, and a row that is none, as a table or as a line of JSON each."""
+    rows = [(split, f"the lamp in the hall of house {n} is how bright", n) for split, n in LEAKS]
+    if kind == "csv":
+        return "\n".join(["split,text,label", *(",".join(map(str, row)) for row in rows), "alone"])
+    lines = [{"split": split, "text": text, "label": n} for split, text, n in rows]
+    return "\n".join([*(json.dumps(line) for line in lines), '{"text": "alone"}'])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_rows_that_were_left_out_and_moved_are_listed(address: str, kind: str) -> None:
     with page("skills") as test:
-        test.file_uploader[0].upload("lamps.csv", table.encode(), "text/csv")
+        test.file_uploader[0].upload(f"lamps.{kind}", lamps(kind).encode(), "text/plain")
         ran(test)
         assert {"text", "label", "split"} <= {str(one.value) for one in test.selectbox}
-        test.text_input[0].set_value("lamps")
+        assert test.text_input[0].value == "lamps"
         test.toggle[0].set_value(True)
         button(test, "Import").click()
         said = words(ran(test))
         assert "1 row left out." in said
         assert "8 rows moved to another split" in said
+        assert test.query_params["skill"] == "lamps"
 
 
 def test_near_duplicates_between_splits_are_listed(address: str) -> None:
@@ -217,6 +229,12 @@ def answered(client: Client, talk: str, generation: str) -> str:
         assert time.monotonic() < end, found.state
         time.sleep(0.02)
     return found.answer.rag_adapt.trace_id
+
+
+def test_a_file_suggests_a_name_that_a_skill_may_have() -> None:
+    assert named("My tickets (2026).csv") == "my-tickets-2026"
+    assert named("été.jsonl") == "t"
+    assert len(named(f"{'x' * 100}.csv")) == 40
 
 
 def test_columns_are_read_from_tables_and_lines_and_never_from_anything_else() -> None:

@@ -81,15 +81,15 @@ def sign_in(test: AppTest, key: str) -> AppTest:
 def test_parts_findings_engine_and_versions_are_told(address: str) -> None:
     with page("system") as test:
         assert "It looks at the machine" in words(test)  # the page stands before the doctor's word
-        assert "engine,yes" in tables(test)
+        assert "engine ready" in words(test)
         shown = tables(ran(test))
-        assert "engine,yes,scripted: scripted on none" in shown
+        assert "scripted: scripted on none" in words(test)
         assert "rag-adapt," in shown
         assert "this page," in shown
         assert any("checks" in read(one.label) for one in test.expander)
         button(test, "Look again").click()
         assert "It looks at the machine" in words(ran(test))
-        assert "engine,yes" in tables(ran(test))
+        assert "engine ready" in words(ran(test))
         assert "No question was asked yet" in words(test)
         figures = {one.label: one.value for one in test.metric}
         assert figures["Answers"] == "0"
@@ -103,8 +103,16 @@ def test_a_key_without_the_scope_is_told_which_one_is_needed(guarded: str, keys:
         ran(test)  # the doctor is asked when the page stands
         assert "for keys of the scope `admin`" in words(ran(test))
         assert "What was counted is for keys of the scope `bench`" in words(test)
-        assert "engine,yes" in tables(test)
+        assert "engine ready" in words(test)
         assert "--scope admin" in words(test)
+        for name in ("benchmark", "adapters", "collections"):
+            test.switch_page(f"views/{name}.py")
+            assert "This key may look, but start nothing." in words(ran(test))
+            assert "That did not work" not in words(test)
+        test.query_params["order"] = '{"skills": ["past-tense"]}'
+        test.switch_page("views/benchmark.py")
+        assert "That did not work" in words(ran(test))
+        assert button(test, "All runs")
 
 
 def test_a_service_with_keys_asks_for_one_and_signing_out_forgets_it(
@@ -115,6 +123,8 @@ def test_a_service_with_keys_asks_for_one_and_signing_out_forgets_it(
         assert "Sign in" in words(test)
         assert not test.chat_input
         assert "no such key" not in words(test)
+        sign_in(test, " ")
+        assert "Type or paste the key first." in words(test)
         sign_in(test, "ra_wrong")
         assert "That did not work" in words(test)
         sign_in(test, "clé")
@@ -131,9 +141,12 @@ def test_a_key_that_is_revoked_leads_back_to_signing_in(guarded: str, keys: KeyS
     made = keys.create("mine", "admin")
     with page() as test:
         assert sign_in(test, made.token.reveal()).chat_input
+        test.query_params["job"] = "0" * 32
+        test.switch_page("views/adapters.py")
+        assert "That did not work" in words(ran(test))
         keys.revoke("mine")
-        assert not ran(test).chat_input
-        assert "Sign in" in words(test)
+        assert "Sign in" in words(ran(test))
+        assert [one.value for one in test.title] == []
 
 
 def told(request: httpx.Request) -> httpx.Response:
@@ -170,7 +183,8 @@ def test_what_is_wrong_stands_on_top_with_its_remedy() -> None:
         assert "*full*" in said
         assert "rm -r ./cache" in said
         assert "until every part is ready" in said
-        assert "engine,no,the model is being loaded" in tables(test)
+        assert "engine not ready" in said
+        assert "the model is being loaded" in said
         assert "route:prompt/a,3,0,0,1200,30" in tables(test)
 
 

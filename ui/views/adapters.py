@@ -35,9 +35,9 @@ def draw(client: Client) -> None:
         show_compared(client, asked["compare"])
     elif "job" in asked:
         back("All adapters")
-        if (job := watch(client, asked["job"])) is not None:
-            go_on(job, prefix="/v1/adapters/", parameter="adapter", words="Open the adapter")
-            show_curve(client, job)
+        job = watch(client, asked["job"])
+        go_on(job, prefix="/v1/adapters/", parameter="adapter", words="Open the adapter")
+        show_curve(client, job)
     else:
         _overview(client)
 

@@ -29,6 +29,7 @@ def draw(client: Client) -> None:
         back("All runs")
         _job(client, asked["job"])
     elif "order" in asked:
+        back("All runs")
         show_plan(client, order_of(asked["order"]))
     else:
         _overview(client)
@@ -37,13 +38,13 @@ def draw(client: Client) -> None:
 def _overview(client: Client) -> None:
     with shown():
         list_unfinished(client, {"bench"})
-    st.subheader("Measure")
+    st.subheader("Measure", anchor=False)
     with shown():
         draft = st.query_params.get("draft")
         order_form(client.skills.all(), None if draft is None else order_of(draft))
-    st.subheader("Past runs")
+    st.subheader("Past runs", anchor=False)
     list_runs(client)
-    st.subheader("Compare two runs")
+    st.subheader("Compare two runs", anchor=False)
     with shown():
         choose_two(client)
 
@@ -51,8 +52,6 @@ def _overview(client: Client) -> None:
 def _job(client: Client, id: str) -> None:
     """A run at work: its counts, and no figure before its end."""
     job = watch(client, id, beside=arms_of_job)
-    if job is None:
-        return
     if job.state not in OVER:
         st.caption("The verdict comes at the end; you may leave this page and come back.")
     elif job.result is not None:
@@ -65,7 +64,7 @@ def _job(client: Client, id: str) -> None:
             st.rerun()
 
 
-st.title("Benchmark")
+st.title("Benchmark", anchor=False)
 if not st.query_params:
     st.caption(
         "Which way suits a task best: a prompt, documents, or a trained adapter? Each answers the "

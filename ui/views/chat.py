@@ -21,7 +21,7 @@ from ui.conversation_list import open_conversation, open_id, show_list, show_set
 from ui.faults import shown
 from ui.offered import LATER, OTHER, ROUTES, by_skill, model_name, route_name
 from ui.plain import label
-from ui.turns import is_writing, show_turn
+from ui.turns import is_writing, show_turn, stop
 
 # Streamlit would print strings that stand alone in a page's file: notes here are comments.
 SKILL: Final = "skill"  # query parameter: the skill that a new conversation is about
@@ -54,6 +54,8 @@ def begin() -> None:
     with st.container(gap="xxsmall"):
         for route in routes:
             st.caption(f"**{label(route)}**: {label(ROUTES.get(route, OTHER))}")
+    if not routes:
+        st.caption("Choose at least one route.")
     missing = [f"{route} {why}" for route, why in LATER.items() if route not in offer[skill]]
     if missing:
         st.caption(f"Not here yet: {'; '.join(missing)}.")
@@ -91,9 +93,21 @@ def go_on(id: str) -> None:
         st.rerun()
     for turn in talk.turns[max(0, hidden) :]:
         show_turn(id, turn, talk.models, feedback=feedback, busy=busy)
+    if busy:
+        _stop(talk)
     question = st.chat_input("Ask the next question", disabled=busy)
     if question:
         service().conversations.ask(id, filled(TurnRequest, question=question))
+        st.rerun()
+
+
+def _stop(talk: ConversationDetail) -> None:
+    """Where the next question will be asked: in sight, however long the answers are."""
+    with st.bottom:
+        asked = st.button("Stop", key=f"stop.{talk.id}", icon=":material/stop_circle:")
+    if asked:
+        with shown():
+            stop(talk.id, talk.turns)
         st.rerun()
 
 

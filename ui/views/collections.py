@@ -39,7 +39,7 @@ def _job(client: Client, id: str) -> None:
     told_of_left_out(id)
     job = watch(client, id)
     name = st.query_params.get("collection")
-    if job is not None and job.state in OVER and name and st.button("Open the collection"):
+    if job.state in OVER and name and st.button("Open the collection", type="primary"):
         open_only("collection", name)
 
 

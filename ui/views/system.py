@@ -33,11 +33,15 @@ def show_parts() -> None:
     """What answers depend on, without which questions are refused."""
     st.subheader("Parts", anchor=False)
     found = service().catalog.ready()
-    rows = [
-        {"part": one.name, "ready": "yes" if one.ready else "no", "what it says": one.detail}
-        for one in found.parts
-    ]
-    st.dataframe(rows, hide_index=True)
+    for one in found.parts:
+        icon, colour = SIGNS["ok" if one.ready else "warning"]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.badge(
+                label(f"{one.name} {'ready' if one.ready else 'not ready'}"),
+                icon=icon,
+                color=colour,
+            )
+            st.text(one.detail)
     if not found.ready:
         st.caption("Questions are refused until every part is ready; look again in a moment.")
 
