@@ -1,8 +1,7 @@
 """A service that starts while another process holds its state file: it says so, and recovers."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from rag_adapt.keys.store import KeyStore
 from tests.api.parts import app_of, chat, client_of
 from tests.api.small_app import small_app
 from tests.serving.parts import HOME
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -23,13 +23,6 @@ def other() -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(HOME / "state.db", isolation_level=None)) as connection:
         connection.execute("DROP TABLE traces")
         yield connection
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def home_part(client: TestClient) -> str:
@@ -43,7 +36,7 @@ def test_it_answers_without_a_trace_says_what_waits_and_recovers(
 ) -> None:
     other.execute("BEGIN IMMEDIATE")
     with client_of(desk=None) as client:
-        until(lambda: client.get("/readyz").json()["parts"][0]["ready"])
+        wait_until(lambda: client.get("/readyz").json()["parts"][0]["ready"])
         assert client.get("/readyz").status_code == 503
         assert home_part(client) == (
             "False: another process is writing to the file of the traces at the moment"
@@ -53,7 +46,7 @@ def test_it_answers_without_a_trace_says_what_waits_and_recovers(
         assert answered.headers["X-Trace-Kept"] == "false"
         assert client.get("/v1/traces/none").status_code in (409, 503)
         other.execute("COMMIT")
-        until(lambda: client.get("/readyz").status_code == 200)
+        wait_until(lambda: client.get("/readyz").status_code == 200)
         assert "X-Trace-Kept" not in chat(client).headers
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -145,9 +144,7 @@ def test_an_answer_goes_out_while_its_trace_cannot_be_kept_and_says_so() -> None
     chat(client)
     with busy_state():
         response = chat(client)
-        begun = time.monotonic()
         state = client.get("/readyz").json()
-        assert time.monotonic() - begun < 3
     assert response.status_code == 200
     assert response.json()["choices"][0]["message"]["content"] == "Hello there"
     assert response.json()["rag_adapt"]["trace_kept"] is False

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import time
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from rag_adapt.schemas.comparisons import Comparison, ComparisonRequest, Failure
 from rag_adapt.serving.catalogue import Catalogue
 from tests.api.parts import app_of, client_of, listening
 from tests.serving.parts import imported, published, service
+from tests.waiting import wait_until
 
 BOTH = {"models": ["scripted", "route:prompt/colours"], "question": "thing 1"}
 
@@ -156,7 +156,7 @@ class Endless(ScriptedEngine):
     """Says a word every 20 ms, without end; but for one question, which it answers at once."""
 
     open = 0
-    closed: float | None = None
+    cut_off = False
 
     async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         if call.messages[0].role == "system":
@@ -168,9 +168,11 @@ class Endless(ScriptedEngine):
             for _ in range(1000):
                 await asyncio.sleep(0.02)
                 yield Delta(text="word ")
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cut_off = True
+            raise
         finally:
             self.open -= 1
-            self.closed = time.monotonic()
 
 
 def send(url: str, *, stream: bool) -> socket.socket:
@@ -187,20 +189,15 @@ def send(url: str, *, stream: bool) -> socket.socket:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_cancels_all_within_a_second(stream: bool) -> None:
+def test_a_client_that_leaves_cancels_all(stream: bool) -> None:
     imported()
     engine = Endless()
     with listening(app_of(service(engine))) as url, send(url, stream=stream) as connection:
-        end = time.monotonic() + 5
-        while not engine.open and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_until(lambda: engine.open)
         assert engine.open == 1
-        left = time.monotonic()
         connection.close()
-        while engine.open and time.monotonic() < end:
-            time.sleep(0.01)
-    assert engine.closed is not None
-    assert engine.closed - left < 1.0
+        wait_until(lambda: not engine.open)
+    assert engine.cut_off
 
 
 def test_a_quick_answer_does_not_wait_for_a_slow_one() -> None:

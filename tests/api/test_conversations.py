@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -12,10 +12,7 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.core.result import Ok
 
 from rag_adapt.api import conversations as endpoints
 from rag_adapt.core.errors import EngineError
@@ -35,8 +32,8 @@ from rag_adapt.serving.process import Process
 from rag_adapt.serving.service import Service
 from tests.api.parts import ADDRESS, app_of, listening
 from tests.api.test_comparisons import named_events
-from tests.api.test_openapi import CHECKS
 from tests.serving.parts import HOME, imported, service
+from tests.waiting import wait_until
 
 PATH = "/v1/conversations"
 CALLERS: tuple[tuple[str, Scope], ...] = (
@@ -127,13 +124,6 @@ def read(client: httpx2.Client, path: str, one: GenerationInfo, **more: Any) -> 
     response = client.get(f"{path}/generations/{one.id}/events", **more)
     assert response.status_code == 200, response.text
     return named_events(response.text)
-
-
-def wait_until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_a_question_goes_to_every_model_and_is_answered_without_a_connection() -> None:
@@ -525,37 +515,6 @@ def test_a_reader_of_what_another_process_writes_is_told_when_it_goes() -> None:
         *_, last = reader.result()
     assert last[0] == "failure"
     assert (last[1]["status"], last[1]["code"]) == (404, "conversation-not-found")
-
-
-def test_generated_requests_about_a_conversation_that_is_there_find_no_fault() -> None:
-    with listening(app_of(desk=None)) as url, httpx2.Client(base_url=url, timeout=60) as client:
-        path = begun(client)
-        turn = answered(client, path, "go")
-        real = {
-            "id": path.rpartition("/")[2],
-            "turn": turn.id,
-            "generation": turn.generations[0].id,
-        }
-        schema = schemathesis.openapi.from_url(f"{url}/openapi.json").include(
-            path_regex=f"^{PATH}/"
-        )
-
-        def check(case: schemathesis.Case[Any]) -> None:
-            case.path_parameters.update({name: real[name] for name in case.path_parameters})
-            case.call_and_validate(checks=CHECKS)
-
-        found = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
-        for operation in sorted(found, key=lambda one: one.method == "delete"):
-            few = settings(
-                max_examples=8,
-                deadline=None,
-                database=None,
-                derandomize=True,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            few(given(case=operation.as_strategy())(check))()
-    assert len(found) == 9
 
 
 def test_the_examples_are_valid() -> None:

@@ -11,7 +11,7 @@ from rag_adapt.api.desk import JOB, Desk
 from rag_adapt.schemas.jobs import JobInfo
 from tests.api.parts import client_of, events
 from tests.api.working import ended, idle_desk, shown, working
-from tests.jobs.running import wait_until
+from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 
 from rag_adapt.api.limits import Limits
 from tests.api.parts import app_of, listening
-from tests.api.test_streaming import Slow, send, wait_until
+from tests.api.test_streaming import Slow, send
 from tests.serving.parts import service
+from tests.waiting import wait_until
 
 CLIENTS = 12
 
@@ -18,13 +19,11 @@ class Counted(Slow):
     """Knows how many answers are under way, and the loop that they run in."""
 
     under_way = 0
-    begun = 0
     loop: asyncio.AbstractEventLoop | None = None
 
     async def generate(self, call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         self.loop = asyncio.get_running_loop()
         self.under_way += 1
-        self.begun += 1
         try:
             async for delta in super().generate(call):
                 yield delta

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import socket
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -13,31 +11,37 @@ from rag_adapt.core.types import Call, Delta
 from rag_adapt.engines.scripted import ScriptedEngine
 from tests.api.parts import HELLO, app_of, chat, client_of, events, listening
 from tests.serving.parts import service
+from tests.waiting import wait_until
 
 
 class Slow(ScriptedEngine):
-    """Says a word every 50 ms, without end, and notices when it is closed."""
+    """Says a word every 50 ms for 20 seconds; whoever ends it earlier is noticed."""
 
-    closed: float | None = None
+    begun = 0
+    cut_off = 0
 
     async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
+        self.begun += 1
         try:
             for _ in range(400):
                 await asyncio.sleep(0.05)
                 yield Delta(text="word ")
-        finally:
-            self.closed = time.monotonic()
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cut_off += 1
+            raise
 
 
 class Silent(Slow):
     """Never says anything."""
 
     async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
+        self.begun += 1
         try:
             await asyncio.sleep(20)
             yield Delta(text="late")
-        finally:
-            self.closed = time.monotonic()
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cut_off += 1
+            raise
 
 
 class Breaking(ScriptedEngine):
@@ -46,13 +50,6 @@ class Breaking(ScriptedEngine):
     async def generate(self, call: Call):  # type: ignore[no-untyped-def]  # a fake of an async generator
         yield Delta(text="one ")
         raise EngineError("it broke in the middle", hint="ask again")
-
-
-def wait_until(true: Callable[[], object], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def send(url: str, *, stream: bool, n: int = 1) -> socket.socket:
@@ -72,22 +69,17 @@ def send(url: str, *, stream: bool, n: int = 1) -> socket.socket:
     ("engine", "stream", "n"),
     [(Slow, True, 1), (Slow, False, 1), (Slow, False, 4), (Silent, True, 1), (Silent, False, 1)],
 )
-def test_a_client_that_leaves_cancels_the_work_within_a_second(
-    engine: type[Slow], stream: bool, n: int
-) -> None:
+def test_a_client_that_leaves_cancels_the_work(engine: type[Slow], stream: bool, n: int) -> None:
     slow = engine()
     with listening(app_of(service(slow))) as url:
         connection = send(url, stream=stream, n=n)
         if stream and engine is Slow:
             assert b"200 OK" in connection.recv(1000)
         else:
-            time.sleep(0.3)
-        assert slow.closed is None
-        left = time.monotonic()
+            wait_until(lambda: slow.begun)
+        assert not slow.cut_off
         connection.close()
-        wait_until(lambda: slow.closed is not None)
-    assert slow.closed is not None
-    assert slow.closed - left < 1.0
+        wait_until(lambda: slow.cut_off == slow.begun)
 
 
 def test_a_cancelled_answer_is_counted_as_such() -> None:
@@ -97,7 +89,7 @@ def test_a_cancelled_answer_is_counted_as_such() -> None:
         connection = send(url, stream=True)
         connection.recv(1000)
         connection.close()
-        wait_until(lambda: slow.closed is not None)
+        wait_until(lambda: slow.cut_off)
     counted = app.state.metrics.exposition().body.decode()
     assert 'outcome="cancelled",route="scripted"} 1.0' in counted
 
@@ -114,7 +106,7 @@ def test_a_failure_in_the_middle_of_a_stream_is_told_and_ends_it() -> None:
 
 def test_pieces_reach_the_client_one_by_one() -> None:
     with listening(app_of(service(Slow()))) as url, send(url, stream=True) as connection:
-        started, read = time.monotonic(), b""
+        read = b""
         while read.count(b"word") < 3:
             read += connection.recv(2000)
-        assert time.monotonic() - started < 5  # the whole answer takes 20 seconds
+        assert read.count(b"word") < 100  # the whole answer is 400

@@ -14,9 +14,10 @@ from rag_adapt.schemas.conversations import (
     TurnRequest,
 )
 from tests.api.parts import app_of
-from tests.api.test_streaming import Slow, wait_until
+from tests.api.test_streaming import Slow
 from tests.client.parts import Played, client_of, cut
 from tests.serving.parts import imported, service
+from tests.waiting import wait_until
 
 BOTH = ConversationRequest(models=["route:rag/colours", "scripted"], title="Two")
 
@@ -94,13 +95,13 @@ def test_an_answer_goes_on_without_its_reader_and_is_stopped_by_name() -> None:
         seen: list[GenerationPiece | GenerationInfo] = []
         reader = threading.Thread(target=lambda: seen.extend(watch))
         reader.start()
-        wait_until(lambda: said(seen).count("word") >= 2, seconds=20)
+        wait_until(lambda: said(seen).count("word") >= 2)
         watch.close()
-        reader.join(timeout=2)
+        reader.join(timeout=30)
         assert not reader.is_alive()
-        assert slow.closed is None
+        assert not slow.cut_off
         assert client.conversations.cancel(made.id, one.id).state == "cancelled"
-        wait_until(lambda: slow.closed is not None)
+        wait_until(lambda: slow.cut_off)
         kept = client.conversations.generation(made.id, one.id)
         assert kept.text.startswith("word word")
 

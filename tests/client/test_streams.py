@@ -62,7 +62,7 @@ def test_it_is_given_up_after_some_time_without_an_event() -> None:
     with pytest.raises(ApiError) as away:
         next(stream)
     assert away.value.code == "unreachable"
-    assert 0.3 <= time.monotonic() - begun < 10
+    assert time.monotonic() - begun >= 0.3
     assert len(played.seen) > 3
 
 
@@ -147,7 +147,7 @@ def closed_meanwhile(stream: Stream[str], wait: Callable[[], object]) -> float:
     wait()
     begun = time.monotonic()
     stream.close()
-    reader.join(timeout=5)
+    reader.join(timeout=30)
     assert not reader.is_alive()
     return time.monotonic() - begun
 

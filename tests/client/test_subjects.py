@@ -25,10 +25,11 @@ from rag_adapt.schemas.runs import RunRequest
 from rag_adapt.schemas.skills import RenderRequest
 from tests.api.parts import SETTINGS, app_of
 from tests.api.test_runs import ORDER
-from tests.api.test_streaming import Slow, wait_until
+from tests.api.test_streaming import Slow
 from tests.api.working import idle_desk
 from tests.client.parts import client_of, finished, free_port, killed_at
 from tests.serving.parts import HOME, benched, imported, published, service
+from tests.waiting import wait_until
 
 SUMS = "question,answer\n" + "".join(f"What is {n} plus 1?,{n + 1}\n" for n in range(12))
 LAMP = Upload(name="lamp.md", content=b"# Lamp\n\nThe lamp gives 900 lm.\n")
@@ -210,9 +211,9 @@ def test_a_watched_job_is_left_alone_by_whoever_stops_watching(desk: Desk) -> No
         seen: list[JobInfo] = []
         reader = threading.Thread(target=lambda: seen.extend(stream))
         reader.start()
-        wait_until(lambda: any(look.progress for look in seen), seconds=20)
+        wait_until(lambda: any(look.progress for look in seen))
         stream.close()
-        reader.join(timeout=2)
+        reader.join(timeout=30)
         assert not reader.is_alive()
         assert client.jobs.show(job.id).state == "running"
 
@@ -244,12 +245,12 @@ def test_a_watched_job_is_seen_to_its_end_over_a_restart_of_the_service(desk: De
         reader = threading.Thread(target=lambda: seen.extend(watch))
         with killed_at(port, app):
             reader.start()
-            wait_until(lambda: len(seen) == 1, seconds=20)
+            wait_until(lambda: len(seen) == 1)
         with pytest.raises(ApiError):
             client.catalog.health()
         with killed_at(port, app_of(service(ScriptedEngine()), desk=desk)):
             assert client.jobs.cancel(job.id).state == "cancelled"
-            reader.join(timeout=10)
+            reader.join(timeout=30)
     assert not reader.is_alive()
     assert [look.state for look in seen] == ["queued", "cancelled"]
 
@@ -288,7 +289,7 @@ def test_a_comparison_that_is_left_cancels_every_answer() -> None:
         asked = ComparisonRequest(models=["scripted"], question="x")
         with client.answers.compare_stream(asked) as stream:
             assert isinstance(next(stream), ComparedDelta)
-        wait_until(lambda: slow.closed is not None, seconds=1)
+        wait_until(lambda: slow.cut_off)
 
 
 def test_feedback_is_given_replaced_decided_withdrawn_and_exported(client: Client) -> None:

@@ -13,9 +13,10 @@ import uvicorn
 
 from rag_adapt.client import ApiError, Client
 from tests.api.parts import app_of
-from tests.api.test_streaming import Slow, wait_until
+from tests.api.test_streaming import Slow
 from tests.client.test_answers import HELLO
 from tests.serving.parts import service
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 SLOW = Slow()
@@ -39,7 +40,7 @@ def address(own_folder: Path) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
-    wait_until(lambda: server.started, seconds=20)
+    wait_until(lambda: server.started)
     yield f"https://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(20)
@@ -63,8 +64,8 @@ def test_with_its_certificate_it_is_asked_and_a_stream_is_closed_by_another_thre
         read: list[object] = []
         reader = threading.Thread(target=lambda: read.extend(stream))
         reader.start()
-        wait_until(lambda: read, seconds=20)
+        wait_until(lambda: read)
         stream.close()
-        reader.join(timeout=2)
+        reader.join(timeout=30)
         assert not reader.is_alive()
-        wait_until(lambda: SLOW.closed is not None, seconds=2)
+        wait_until(lambda: SLOW.cut_off)

@@ -159,4 +159,4 @@ def test_whatever_comes_the_slots_hold_and_everybody_gets_in(
         assert served == len(names) - left
         assert admission.inside == {}
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 60))

@@ -30,7 +30,7 @@ def test_one_that_ended_unseen_is_not_found(tmp_path: Path) -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
     assert find(child.pid, started) is None
-    child.wait(10)
+    child.wait(60)
 
 
 def test_the_log_is_made_anew(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def test_a_reader_that_goes_away_closes_the_connection(model: str) -> None:
 
     with serve(_forever) as server:
         assert asyncio.run(scene(engine_for(server, model))) == "a"
-        assert server.closed.wait(timeout=5)
+        assert server.closed.wait(timeout=30)
 
 
 def test_a_reader_of_the_cache_that_goes_away_closes_the_connection_too(
@@ -323,7 +323,7 @@ def test_a_reader_of_the_cache_that_goes_away_closes_the_connection_too(
         cached = CachedEngine(engine, tmp_path_factory.mktemp("cache"))
         asyncio.run(scene(cached, engine))
         cached.close()
-        assert server.closed.wait(timeout=5)
+        assert server.closed.wait(timeout=30)
 
 
 def test_log_probabilities_are_refused_with_the_remedy() -> None:

@@ -1,14 +1,13 @@
 """Runners and jobs for tests: real processes, a stand-in command, a wait with an end."""
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rag_adapt.jobs.job import Job
 from rag_adapt.jobs.runner import JobRunner
 from rag_adapt.jobs.store import JobStore
 from rag_adapt.jobs.watch import Patience
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 STAND_IN = (sys.executable, str(Path(__file__).parent / "stand_in.py"))
@@ -20,15 +19,6 @@ def runner_of(
     """A runner whose commands are the stand-in."""
     patience = Patience(interrupt=interrupt, terminate=terminate)
     return JobRunner(store, home=home, program=STAND_IN, patience=patience)
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float = 30.0) -> float:
-    """Wait, and say how many seconds it took."""
-    begun = time.monotonic()
-    while not true():
-        assert time.monotonic() - begun < seconds, "waited in vain"
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 def ended(store: JobStore, job: Job) -> Job:

@@ -14,7 +14,8 @@ from rag_adapt.jobs.job import Report, log_path, output_path
 from rag_adapt.jobs.process import is_alive
 from rag_adapt.jobs.runner import JobRunner, own_program
 from rag_adapt.jobs.store import JobStore
-from tests.jobs.running import ROOT, STAND_IN, beating, ended, runner_of, wait_until
+from tests.jobs.running import ROOT, STAND_IN, beating, ended, runner_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Scorers of plain text: tables of right and wrong answers, and laws that hold for any text."""
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -128,13 +126,10 @@ def test_regex_matches_the_whole_stripped_output(
 
 
 def test_a_pattern_that_backtracks_without_end_leaves_the_answer_unscored() -> None:
-    started = time.monotonic()
-
     score = Regex(seconds=0.05).score("a" * 60, item("(a|aa)+$b"))
 
     assert score.value is None
     assert "took longer than 0.05 s" in score.explanation
-    assert time.monotonic() - started < 5
 
 
 @settings(deadline=None)
