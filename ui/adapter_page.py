@@ -11,14 +11,23 @@ import streamlit as st
 from rag_adapt.client import ApiError, Client
 from rag_adapt.schemas.adapters import ResidentAdapter
 from rag_adapt.schemas.catalog import AdapterInfo
+from rag_adapt.schemas.proof import AdapterProof
 from rag_adapt.schemas.records import Card
 from ui.faults import shown
 from ui.figure import figure
 from ui.job_watch import open_only
+from ui.plain import label
 from ui.run_charts import training_loss
 from ui.wording import NOTHING, day, duration, size
 
 NO_RESIDENTS: Final = "no-residents"
+ASKED: Final = {
+    "hash": "Weights: are they those that its name stands for?",
+    "template": "Chat template: is it the one that it was trained with?",
+    "canary": "Canary: does it differ from the base model?",
+    "parity": "Parity: does it compute here what it computed when it was trained?",
+}
+"""By check of a proof."""
 
 
 def show_adapter(client: Client, version: str) -> None:
@@ -39,6 +48,24 @@ def show_adapter(client: Client, version: str) -> None:
     _curves(card)
     with st.expander("The whole card"):
         st.json(card.model_dump(mode="json"), expanded=1)
+
+
+def show_proof(proof: AdapterProof | None) -> None:
+    """Each check of a proof: what was asked, whether it passed, the figure, what was compared."""
+    if proof is None or not proof.checks:
+        return
+    st.subheader("What was checked", anchor=False)
+    for check in proof.checks:
+        with st.container(border=True, gap="xsmall"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                if check.passed:
+                    st.badge("passed", icon=":material/check_circle:", color="green")
+                else:
+                    st.badge("failed", icon=":material/error:", color="red")
+                if check.figure is not None:
+                    st.text(f"{check.figure:.4f} nats/token", width="content")
+                st.text(ASKED.get(check.name, check.name), width="content")
+            st.caption(label(check.detail, most=300))
 
 
 def _state(entry: AdapterInfo | None) -> None:

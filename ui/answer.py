@@ -9,9 +9,10 @@ from typing import Final
 
 import streamlit as st
 
-from rag_adapt.schemas.comparisons import AdapterProof, AnswerInfo
+from rag_adapt.schemas.comparisons import AnswerInfo
 from rag_adapt.schemas.conversations import GenerationInfo
 from rag_adapt.schemas.feedback import FeedbackInfo
+from rag_adapt.schemas.proof import AdapterProof
 from ui.answer_words import adapter_name, cost, proof_figures, proof_state, times, tokens
 from ui.connection import service
 from ui.faults import said, shown

@@ -3,7 +3,8 @@
 It does not know where they stand on a page.
 """
 
-from rag_adapt.schemas.comparisons import AdapterProof, AnswerCost, AnswerInfo, ProofCheck
+from rag_adapt.schemas.comparisons import AnswerCost, AnswerInfo
+from rag_adapt.schemas.proof import AdapterProof, ProofCheck
 
 
 def times(answer: AnswerInfo) -> str:

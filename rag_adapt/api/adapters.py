@@ -149,8 +149,8 @@ async def prove(
 ) -> JobInfo:
     """Run `rag-adapt adapters prove` as a job: is it active, by hash, template, canary, parity?
 
-    The job fails where it is not. Routes prove their adapter by themselves before their first
-    answer; this does so afresh.
+    The job fails where it is not; its `proof` has the figure of each check either way. Routes
+    prove their adapter by themselves before their first answer; this does so afresh.
     """
     await asyncio.to_thread(found, request, version)
     flags = own_flags(desk_of(request).settings, ("model",))

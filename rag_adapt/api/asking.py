@@ -17,13 +17,13 @@ from rag_adapt.api.problems import ApiProblem, problem_of
 from rag_adapt.core.errors import RagAdaptError
 from rag_adapt.core.types import Message
 from rag_adapt.schemas.comparisons import (
-    AdapterProof,
     AnswerCost,
     AnswerInfo,
     AnswerTimes,
     FailureInfo,
     Sampled,
 )
+from rag_adapt.schemas.proof import AdapterProof
 from rag_adapt.schemas.requests import Generation
 
 TRACE_ID: Final = "X-Trace-Id"

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header, Request, Response
 
-from rag_adapt.api.job_results import error_text, result_path
+from rag_adapt.api.job_results import error_text, proof_of, result_path
 from rag_adapt.api.problems import responses
 from rag_adapt.api.security import caller_of
 from rag_adapt.engines.vllm_server import VllmServer
@@ -35,6 +35,7 @@ JOB: Final[dict[str, Any]] = {
     "cancelling": False,
     "result": None,
     "error": None,
+    "proof": None,
 }
 LOCATION: Final[dict[str, Any]] = {
     "Location": {"description": "Path of the job.", "schema": {"type": "string"}, "required": True}
@@ -105,6 +106,7 @@ class Desk:
             cancelling=job.cancelling,
             result=result_path(job, folder),
             error=error_text(job, folder),
+            proof=proof_of(job, folder),
         )
 
 

@@ -1,4 +1,4 @@
-"""What a job left behind: the path of what it made, or why it failed.
+"""What a job left behind: the path of what it made, what it measured, or why it failed.
 
 It does not know processes or the table of jobs.
 """
@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from rag_adapt.jobs.job import Job, log_path, output_path
 from rag_adapt.jobs.watch import TAIL_BYTES
+from rag_adapt.schemas.proof import AdapterProof
 
 LONGEST: Final = 50_000_000
 """Bytes of a result that is still read."""
 ERROR: Final = "error: "
 HINT: Final = "  try: "
+PROVE: Final = ("adapters", "prove")
 
 
 def result_path(job: Job, folder: Path) -> str | None:
@@ -31,6 +35,23 @@ def result_path(job: Job, folder: Path) -> str | None:
         return None
     made = maker(_output(output_path(folder, job.id)))
     return None if made is None else f"{made.place}/{quote(made.id, safe='@/')}"
+
+
+def proof_of(job: Job, folder: Path) -> AdapterProof | None:
+    """What a proof that has ended measured; None for other jobs, and where it measured nothing.
+
+    Args:
+        job: The job.
+        folder: Where outputs lie.
+    """
+    if job.argv[:2] != PROVE or not job.has_ended:
+        return None
+    said = _output(output_path(folder, job.id))
+    told = {name: said.get(name) for name in AdapterProof.model_fields}
+    try:
+        return AdapterProof.model_validate(told)
+    except ValidationError:  # it ended before it measured anything
+        return None
 
 
 def error_text(job: Job, folder: Path) -> str | None:
@@ -74,7 +95,7 @@ MAKERS: Final[dict[tuple[str, ...], Callable[[dict[str, Any]], _Made | None]]] =
     ("bench",): _run,
     ("adapters", "train"): _adapter,
     ("adapters", "import"): _adapter,
-    ("adapters", "prove"): _adapter,
+    PROVE: _adapter,
     ("index", "build"): _collection,
 }
 """By command: what its JSON result says was made."""
@@ -85,10 +106,14 @@ def _output(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LONGEST:
             return {}
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes(), parse_constant=_no_figure)
     except (FileNotFoundError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _no_figure(_: str) -> None:
+    """What no JSON has and Python writes: a figure that is infinite or none."""
 
 
 def _tail(path: Path) -> str:

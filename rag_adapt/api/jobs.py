@@ -32,6 +32,27 @@ EVENT: Final[dict[str, Any]] = {
     "required": ["data"],
     "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
 }
+PROVEN: Final[dict[str, Any]] = {
+    **JOB,
+    "command": ["adapters", "prove", "--json", "--", "orders@e8275acfcb4e"],
+    "state": "done",
+    "ended": 1790000004.5,
+    "exit_code": 0,
+    "progress": None,
+    "result": "/v1/adapters/orders@e8275acfcb4e",
+    "proof": {
+        "proven": True,
+        "checks": [
+            {
+                "name": "parity",
+                "passed": True,
+                "detail": "0.0012 nats/token from PEFT's own pass over 96 tokens, at most 0.0500 "
+                "allowed",
+                "figure": 0.0012,
+            }
+        ],
+    },
+}
 JobId = Annotated[str, Path(pattern=DIGITS, examples=[JOB["id"]])]
 
 
@@ -58,11 +79,12 @@ async def jobs(
     summary="Show a job",
     operation_id="job",
     response_model=JobInfo,
-    responses=shown(JOB, 404, 507),
+    responses=shown(PROVEN, 404, 507),
     openapi_extra=BENCH,
 )
 async def job(request: Request, id: JobId) -> JobInfo:
-    """Its state, how far it is, and once it has ended what it made or why it failed."""
+    """Its state, how far it is, and once it has ended what it made or why it failed; of a proof of
+    an adapter, what it measured."""
     return await desk_of(request).find(id)
 
 

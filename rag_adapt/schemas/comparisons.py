@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import AfterValidator, Field
 
 from rag_adapt.schemas.answers import Extension, Usage
+from rag_adapt.schemas.proof import AdapterProof
 from rag_adapt.schemas.requests import (
     MOST_MESSAGES,
     MOST_STOPS,
@@ -95,25 +96,6 @@ class AnswerCost(Wire):
     last token, with whatever else was computed beside it."""
 
 
-class ProofCheck(Wire):
-    """One of the things that must hold before an adapter answers."""
-
-    name: str
-    """`hash`, `template`, `canary` (it differs from the base) or `parity` (it is this adapter)."""
-    passed: bool
-    detail: str
-    """What was compared, with both values."""
-    figure: float | None
-    """Nats per token, for canary and parity."""
-
-
-class AdapterProof(Wire):
-    """How an adapter was shown to be active when its route was opened."""
-
-    proven: bool
-    checks: list[ProofCheck]
-
-
 class AnswerInfo(Wire):
     """What one model said, complete."""
 
@@ -124,8 +106,8 @@ class AnswerInfo(Wire):
     cost: AnswerCost | None = None
     """Null where a provider publishes no price."""
     proof: AdapterProof | None = None
-    """Of the adapter that answered; null for the base model. One that is not proven never answers:
-    its failure has the code `not-proven`."""
+    """Of the adapter that answered, made when its route was opened; null for the base model. One
+    that is not proven never answers: its failure has the code `not-proven`."""
     rag_adapt: Extension
 
 

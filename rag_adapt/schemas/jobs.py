@@ -4,6 +4,7 @@ It does not know what any job does.
 """
 
 from rag_adapt.jobs.job import State
+from rag_adapt.schemas.proof import AdapterProof
 from rag_adapt.schemas.wire import Wire
 
 
@@ -40,6 +41,9 @@ class JobInfo(Wire):
     that has a path."""
     error: str | None
     """Why it failed, and the remedy; null where it did not."""
+    proof: AdapterProof | None = None
+    """What `adapters prove` measured, also where the adapter was not proven; null for other
+    commands, before its end, and where nothing was measured."""
 
 
 class JobList(Wire):

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from rag_adapt.api.desk import JOB, Desk
+from rag_adapt.jobs.job import output_path
 from rag_adapt.schemas.jobs import JobInfo
 from tests.api.parts import client_of, events
 from tests.api.working import ended, idle_desk, shown, working
@@ -139,6 +140,22 @@ def test_a_job_that_failed_says_why_and_a_job_that_said_nothing_gives_its_exit_c
     job = silent.jobs.submit(["bench", "exit=3"])
     with working(silent) as client:
         assert ended(client, job.id)["error"] == "the command ended with exit code 3"
+
+
+def test_a_proof_shows_its_checks_whether_or_not_it_succeeded(desk: Desk) -> None:
+    failed = {"name": "parity", "passed": False, "detail": "too far", "figure": float("inf")}
+    measured = {"proven": False, "checks": [{**failed, "figure": None}]}
+    for command, said, expected in (
+        ("prove", json.dumps({"proven": False, "checks": [failed], "reason": "far"}), measured),
+        ("prove", "", None),
+        ("train", json.dumps({"proven": True, "checks": []}), None),
+    ):
+        job = desk.jobs.submit(["adapters", command, "--json", "--", "orders"])
+        desk.jobs.claim()
+        output_path(desk.jobs.folder, job.id).write_text(said)
+        assert client_of(desk=desk).get(f"/v1/jobs/{job.id}").json()["proof"] is None
+        desk.jobs.finish(job.id, "failed", exit_code=1)
+        assert client_of(desk=desk).get(f"/v1/jobs/{job.id}").json()["proof"] == expected
 
 
 def test_readiness_names_the_jobs(desk: Desk) -> None:

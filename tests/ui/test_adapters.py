@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 from rag_adapt.adapters.said import StepFigures, note_of
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.api.desk import Desk
+from rag_adapt.bench.proof import Check, conclude
 from rag_adapt.engines.lifecycle import Lifecycle
 from rag_adapt.engines.scripted import ScriptedEngine
-from rag_adapt.jobs.job import log_path
+from rag_adapt.jobs.job import log_path, output_path
 from rag_adapt.schemas.jobs import Progress
 from tests.adapters.samples import card
 from tests.api.parts import app_of, listening
@@ -24,6 +26,7 @@ from tests.serving.parts import HOME, imported, service
 from tests.ui.parts import button, page, ran, unfolded, until, words
 from tests.ui.still import still_desk
 from ui.adapter_compare import FACT, curves, facts
+from ui.adapter_page import ASKED
 from ui.connection import ADDRESS
 from ui.job_watch import stage_of
 from ui.wording import NOTHING
@@ -196,18 +199,30 @@ def test_deleting_asks_first_and_twice_for_the_current_one(address: str) -> None
         assert "No adapter yet." in words(ran(test))
 
 
-def test_a_proof_is_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_is_a_job_that_shows_what_it_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     (_, new), desk = two_versions(), idle_desk()
+    far = Check(name="canary", passed=True, detail="0.34119 from the base", figure=0.34119)
+    other = Check(name="parity", passed=False, detail="too far", figure=float("inf"))
     with listening(app_of(service(ScriptedEngine()), desk=desk)) as url:
         monkeypatch.setenv(ADDRESS, url)
-        with page("adapters", adapter=new) as test:
-            button(test, "Prove").click()
-            ran(test)
-            job = test.query_params["job"]
-            assert desk.jobs.get(job).argv[:2] == ("adapters", "prove")
-            desk.jobs.claim()
-            desk.jobs.finish(job, "done", exit_code=0)
-            until(test, lambda t: "Proven: the adapter is active here." in words(t))
+        for checks, code, said in (
+            ([far], 0, "Proven: the adapter is active here."),
+            ([far, other], 1, "It failed."),
+        ):
+            with page("adapters", adapter=new) as test:
+                button(test, "Prove").click()
+                ran(test)
+                job = test.query_params["job"]
+                assert desk.jobs.get(job).argv[:2] == ("adapters", "prove")
+                desk.jobs.claim()
+                proof = {"version": new, **asdict(conclude(checks))}
+                output_path(desk.jobs.folder, job).write_text(json.dumps(proof))
+                desk.jobs.finish(job, "failed" if code else "done", exit_code=code)
+                shown = words(ran(test))
+                assert said in shown
+                assert shown.count(ASKED["canary"]) == shown.count("0.3412 nats/token") == 1
+                assert "0.34119 from the base" in shown
+                assert shown.count(ASKED["parity"]) == shown.count("failed]") == len(checks) - 1
 
 
 def test_the_engine_loads_pins_and_lets_go(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rag_adapt.schemas.comparisons import AdapterProof, AnswerCost, ProofCheck
+from rag_adapt.schemas.comparisons import AnswerCost
+from rag_adapt.schemas.proof import AdapterProof, ProofCheck
 from ui import answer_words
 
 CANARY = ProofCheck(name="canary", passed=True, detail="far from the base", figure=0.34123)

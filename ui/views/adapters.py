@@ -12,7 +12,7 @@ from rag_adapt.client import ApiError, Client
 from rag_adapt.schemas.adapters import ResidentAdapter
 from rag_adapt.schemas.catalog import AdapterInfo
 from ui.adapter_compare import compare_form, show_compared
-from ui.adapter_page import NO_RESIDENTS, show_adapter
+from ui.adapter_page import NO_RESIDENTS, show_adapter, show_proof
 from ui.adapter_upload import upload_form
 from ui.connection import service
 from ui.faults import shown
@@ -36,6 +36,7 @@ def draw(client: Client) -> None:
     elif "job" in asked:
         back("All adapters")
         job = watch(client, asked["job"])
+        show_proof(job.proof)
         go_on(job, prefix="/v1/adapters/", parameter="adapter", words="Open the adapter")
         show_curve(client, job)
     else:
