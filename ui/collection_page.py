@@ -1,4 +1,4 @@
-"""One collection: its documents, search, adding and deleting.
+"""One collection: its documents, search, adding.
 
 It does not know how documents are kept or indexed. What they say is foreign and shown as text.
 """
@@ -10,6 +10,7 @@ import streamlit as st
 from rag_adapt.client import Client, Upload
 from rag_adapt.schemas.collections import CollectionEntry, DocumentsAdded, TextOrder
 from ui.collection_documents import open_job, show_documents
+from ui.collection_removal import delete_form
 from ui.faults import shown
 from ui.search import search_form
 from ui.wording import plural
@@ -43,14 +44,13 @@ def show_collection(client: Client, name: str) -> None:
         st.subheader("Documents", anchor=False)
         with shown():
             show_documents(client, entry)
-    if not entry.changeable:
+    if entry.changeable:
+        st.subheader("Add documents", anchor=False)
+        with shown():
+            adding_forms(client, name)
+    else:
         st.info("Its documents lie elsewhere and are changed there.")
-        return
-    st.subheader("Add documents", anchor=False)
-    with shown():
-        adding_forms(client, name)
-    with st.popover("Delete this collection"), shown():
-        _delete(client, name)
+    delete_form(client, entry)
 
 
 def said(entry: CollectionEntry) -> str:
@@ -136,11 +136,3 @@ def _asked() -> str:
 def _open_added(name: str, added: DocumentsAdded) -> None:
     st.session_state[LEFT_OUT] = {added.id: added.left_out}
     open_job(name, added.id)
-
-
-def _delete(client: Client, name: str) -> None:
-    st.text(f"{name}, its indexes and its uploaded documents go for good.")
-    if st.button("Delete for good", type="primary"):
-        client.collections.delete(name)
-        st.query_params.clear()
-        st.rerun()

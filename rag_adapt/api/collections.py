@@ -19,18 +19,25 @@ from rag_adapt.api.desk import (
     desk_of,
     shown,
 )
-from rag_adapt.api.library import SKILLS, DocumentNotFoundError, Library
+from rag_adapt.api.library import DocumentNotFoundError, Library
 from rag_adapt.api.problems import ApiProblem
 from rag_adapt.api.run_orders import own_flags
 from rag_adapt.jobs.job import Job
-from rag_adapt.retrieval.catalog import CollectionInfo, collection_folder, list_collections
+from rag_adapt.retrieval.catalog import (
+    SKILLS,
+    CollectionInfo,
+    collection_folder,
+    list_collections,
+)
 from rag_adapt.retrieval.collection import Collection
 from rag_adapt.retrieval.parse import SUFFIXES
 from rag_adapt.retrieval.protocols import Embedder
+from rag_adapt.retrieval.quoting import Quotations, quotations
 from rag_adapt.retrieval.removal import Removal, remove_collection
 from rag_adapt.schemas.collections import (
     CollectionEntry,
     CollectionList,
+    CollectionQuotations,
     CollectionRemoved,
     DocumentList,
     DocumentText,
@@ -65,6 +72,13 @@ FOUND: Final[dict[str, Any]] = {
     "content_hash": "1f3a9c2e7b04",
     "data": [HIT],
 }
+QUOTED: Final[dict[str, Any]] = {
+    "name": "manual",
+    "runs": ["20261122-063619-9e7c1e"],
+    "traces": 2,
+    "conversations": 1,
+}
+ADMIN: Final[dict[str, Any]] = {"x-scope": "admin"}
 READERS: Final = frozenset({"adapters", "bench"})
 """Commands that may read the collections of skills."""
 Name = Annotated[str, Path(pattern=r"^[a-z0-9-]{3,48}$", examples=["manual"])]
@@ -184,25 +198,64 @@ async def delete(
     return await accept(request, response, build_command(desk, name), None)
 
 
+@router.get(
+    "/v1/collections/{name}/quotations",
+    summary="Show what quotes a collection",
+    operation_id="quotations",
+    response_model=CollectionQuotations,
+    responses=shown(QUOTED, 404),
+    openapi_extra=ADMIN,
+)
+async def quoting(request: Request, name: Name) -> CollectionQuotations:
+    """The runs that keep its text, and how many traces and conversations do.
+
+    They stay when it is deleted. All answers that are kept are looked through: it may take seconds.
+    """
+    desk = desk_of(request)
+
+    def found() -> Quotations:
+        _check_there(desk, name)
+        return quotations(desk.home, name)
+
+    return CollectionQuotations(name=name, **_told(await asyncio.to_thread(found)))
+
+
 @router.delete(
     "/v1/collections/{name}",
     summary="Delete a collection",
     operation_id="delete_collection",
     response_model=CollectionRemoved,
-    responses=shown({"name": "manual", "bytes": 430080, "runs": [], "traces": 2}, 404, 409, 507),
-    openapi_extra={"x-scope": "admin"},
+    responses=shown({**QUOTED, "bytes": 430080}, 404, 409, 507),
+    openapi_extra=ADMIN,
 )
 async def remove(request: Request, name: Name) -> CollectionRemoved:
     """Delete its record, its indexes and the documents that were uploaded for it.
 
-    Documents that lie elsewhere stay. So do runs that quote it, which are named, and traces, which
-    are counted. Refused while a job or a route works with it; a skill's collection is made again as
-    soon as one of its routes reads it.
+    Documents that lie elsewhere stay. So do runs that quote it, which are named, and traces and
+    conversations, which are counted. Refused while a job or a route works with it; a skill's
+    collection is made again as soon as one of its routes reads it.
     """
     gone = await asyncio.to_thread(_removed, desk_of(request), name)
-    return CollectionRemoved(
-        name=gone.collection, bytes=gone.bytes, runs=list(gone.runs), traces=gone.traces
-    )
+    return CollectionRemoved(name=gone.collection, bytes=gone.bytes, **_told(gone))
+
+
+def _told(quoted: Quotations) -> dict[str, Any]:
+    """On the wire."""
+    return {
+        "runs": list(quoted.runs),
+        "traces": quoted.traces,
+        "conversations": quoted.conversations,
+    }
+
+
+def _check_there(desk: Desk, name: str) -> None:
+    """Stop unless there is such a collection; uploads without an index are one.
+
+    Raises:
+        DocumentNotFoundError: there is none of that name.
+    """
+    if not library_of(desk).holds(name):
+        folder_of(desk, name)
 
 
 def _removed(desk: Desk, name: str) -> Removal:
@@ -213,8 +266,7 @@ def _removed(desk: Desk, name: str) -> Removal:
         ApiProblem: 409, a job works with it.
         LockedError: somebody else does.
     """
-    if not library_of(desk).holds(name):
-        folder_of(desk, name)
+    _check_there(desk, name)
     if users := [job for job in desk.jobs.list("queued", "running") if _uses(job, name)]:
         raise ApiProblem(
             status=409,

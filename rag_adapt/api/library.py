@@ -16,13 +16,11 @@ from typing import IO, Final
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.limited.bounds import ParserError
 from rag_adapt.limited.call import call
-from rag_adapt.retrieval.catalog import NAME, collection_folder
+from rag_adapt.retrieval.catalog import NAME, SKILLS, collection_folder
 from rag_adapt.retrieval.parse import SUFFIXES
 from rag_adapt.retrieval.uploaded import BOUNDS, check_documents
 
 FOLDER: Final = "documents"
-SKILLS: Final = "skill-"
-"""Begins the names of the collections that skills make of their own documents."""
 MOST: Final = 10_000
 """Documents of one collection."""
 

@@ -12,6 +12,7 @@ from rag_adapt.bench.plan import Plan
 from rag_adapt.bench.tools import Indexed
 from rag_adapt.core.protocols import Progress, Retriever
 from rag_adapt.retrieval.build import build_collection
+from rag_adapt.retrieval.catalog import skill_collection
 from rag_adapt.retrieval.collection import Collection, CollectionRetriever, collection_folder
 from rag_adapt.retrieval.options import SearchOptions
 from rag_adapt.retrieval.protocols import Embedder
@@ -46,7 +47,7 @@ def index_skill(
         LockedError: another process writes there.
     """
     assert skill.corpus is not None  # the benchmark asks only for skills with documents
-    name = f"skill-{skill.name}"[:48]
+    name = skill_collection(skill.name)
     folder = collection_folder(indexes, name)
     built = build_collection(
         folder,

@@ -300,7 +300,8 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Delete a collection and what was uploaded for it; other documents stay where they are."""
-    from rag_adapt.retrieval.removal import RUNS, remove_collection
+    from rag_adapt.retrieval.quoting import RUNS
+    from rag_adapt.retrieval.removal import remove_collection
 
     settings = settings_of(context)
     if not yes and not typer.confirm(f"Delete collection {name}?"):
@@ -315,10 +316,10 @@ def remove(
         typer.echo(f"{len(gone.runs)} run(s) still quote it: {', '.join(gone.runs)}")
         runs = [str(settings.home / RUNS / run) for run in gone.runs]
         typer.echo(f"delete them: rm -r {shlex.join(runs)}")
-    if gone.traces:
+    if gone.traces or gone.conversations:
         typer.echo(
-            f"{gone.traces} trace(s) of the service still quote it; delete them: "
-            f"rag-adapt traces remove --collection {name}"
+            f"{gone.traces} trace(s) and {gone.conversations} conversation(s) of the service still "
+            f"quote it; delete them: rag-adapt traces remove --collection {name}"
         )
 
 

@@ -12,6 +12,7 @@ from rag_adapt.schemas.collections import (
     ChunkList,
     CollectionEntry,
     CollectionList,
+    CollectionQuotations,
     CollectionRemoved,
     DocumentList,
     DocumentsAdded,
@@ -196,6 +197,15 @@ class Collections:
         """
         place = f"{path('collections', name, 'documents')}/{nested(document)}"
         return self._connection.fetch(JobInfo, Request(method="DELETE", path=place))
+
+    def quotations(self, name: str) -> CollectionQuotations:
+        """What quotes it and keeps its text, and stays when it is deleted.
+
+        Raises:
+            ApiError: there is none.
+        """
+        request = Request(path=path("collections", name, "quotations"), patience="work")
+        return self._connection.fetch(CollectionQuotations, request)
 
     def delete(self, name: str) -> CollectionRemoved:
         """Delete its record, its indexes and the documents that were uploaded for it.

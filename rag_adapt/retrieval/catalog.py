@@ -11,7 +11,11 @@ from typing import Final, Literal
 from rag_adapt.core.errors import CollectionError, RagAdaptError
 from rag_adapt.retrieval.record import RECORD_NAME, Record
 
-NAME: Final = re.compile(r"[a-z0-9-]{3,48}")
+LONGEST: Final = 48
+"""Characters of a name."""
+NAME: Final = re.compile(rf"[a-z0-9-]{{3,{LONGEST}}}")
+SKILLS: Final = "skill-"
+"""Begins the names of the collections that skills make of their own documents."""
 State = Literal["ready", "unfinished", "damaged"]
 
 
@@ -36,6 +40,15 @@ class CollectionInfo:
     """Builds that replaced the content."""
     bytes: int = 0
     """Size of the record on disk."""
+
+
+def skill_collection(skill: str) -> str:
+    """Name of the collection of a skill's own documents.
+
+    >>> skill_collection("support")
+    'skill-support'
+    """
+    return f"{SKILLS}{skill}"[:LONGEST]
 
 
 def collection_folder(indexes: Path, name: str) -> Path:

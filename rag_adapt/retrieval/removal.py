@@ -19,7 +19,7 @@ from rag_adapt.retrieval.chroma import CHROMA_FOLDER
 from rag_adapt.retrieval.chroma_server import SERVER_FOLDER, wait_for_servers
 from rag_adapt.retrieval.lock import LOCK_NAME, writing
 from rag_adapt.retrieval.query_log import QUERY_LOG
-from rag_adapt.retrieval.quoting import quoting_runs, quoting_traces
+from rag_adapt.retrieval.quoting import Quotations, quotations
 from rag_adapt.retrieval.record import RECORD_NAME, Record
 from rag_adapt.retrieval.remembered import VECTORS, forget, forget_all
 from rag_adapt.retrieval.sqlite import open_writer, translated
@@ -27,8 +27,6 @@ from rag_adapt.retrieval.stamp import STAMP
 
 DOCUMENTS: Final = "documents"
 """Below a home, by collection: what was uploaded for it."""
-RUNS: Final = "runs"
-"""Below a home: a folder for each run."""
 OURS: Final = frozenset(
     {
         CHROMA_FOLDER,
@@ -48,8 +46,8 @@ POLL: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class Removal:
-    """What is gone."""
+class Removal(Quotations):
+    """What is gone, and what still quotes it."""
 
     collection: str
     bytes: int
@@ -58,11 +56,6 @@ class Removal:
     """That embedders remembered of its texts, those of documents that it had before included;
     where its record cannot be read, all that they remembered. Other collections keep their own
     vectors, and embed the same text again when they next need it."""
-    runs: tuple[str, ...]
-    """That still quote it: their answers keep what the model was sent. `rag-adapt runs list` shows
-    where they lie; they stay until somebody deletes them."""
-    traces: int
-    """Of the service, that quote it: `rag-adapt traces remove --collection NAME` deletes them."""
 
 
 def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
@@ -92,7 +85,7 @@ def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
         hashes = _text_hashes(folder)
         _wait_for_readers(folder)
         wait_for_servers(folder)
-        traces = quoting_traces(home, name)
+        quoted = quotations(home, name)
         cache = home / VECTORS
         vectors = forget_all(cache) if hashes is None else forget(cache, hashes)
         if uploaded.is_dir():
@@ -103,8 +96,9 @@ def remove_collection(indexes: Path, name: str, *, home: Path) -> Removal:
         collection=name,
         bytes=size,
         vectors=vectors,
-        runs=quoting_runs(home / RUNS, name),
-        traces=traces,
+        runs=quoted.runs,
+        traces=quoted.traces,
+        conversations=quoted.conversations,
     )
 
 

@@ -39,16 +39,24 @@ class CollectionList(Wire):
     """How the names of files end that can be uploaded as documents, such as `.md`."""
 
 
-class CollectionRemoved(Wire):
-    """What is gone."""
+class CollectionQuotations(Wire):
+    """What quotes a collection, in any state that it was ever in, and keeps its text."""
 
     name: str
+    runs: list[str]
+    """Their answers keep what the model was sent: they stay until their folders are deleted."""
+    traces: int
+    """Of the service: `rag-adapt traces remove` deletes them."""
+    conversations: int
+    """Of all callers, that hold its passages beside an answer: the same command takes them out, and
+    whoever has one may delete it."""
+
+
+class CollectionRemoved(CollectionQuotations):
+    """What is gone, and what still quotes it."""
+
     bytes: int
     """Of its record, its indexes and its uploaded documents."""
-    runs: list[str]
-    """That still quote it: their answers keep what the model was sent."""
-    traces: int
-    """Of the service, that still quote it: `rag-adapt traces remove` deletes them."""
 
 
 class TextOrder(Order):

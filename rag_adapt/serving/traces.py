@@ -9,15 +9,15 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 from rag_adapt.core.errors import LockedError, RagAdaptError
-from rag_adapt.retrieval.quoting import QUOTES, STATE, mark_of
-from rag_adapt.retrieval.sqlite import open_writer, overwrite, transaction, translated
+from rag_adapt.retrieval.quoting import STATE
+from rag_adapt.retrieval.sqlite import open_writer, transaction, translated
 
 KEEP: Final = 10_000
 """Traces kept by default."""
@@ -56,33 +56,6 @@ class KeptTrace:
 def new_id() -> str:
     """A name for a trace that nobody can guess."""
     return uuid4().hex
-
-
-def remove_quoting(home: Path, collection: str) -> int:
-    """Delete every trace that was answered with passages of a collection; how many there were.
-
-    No byte of them is left in the file; a service that runs goes on.
-
-    Args:
-        home: Where the traces lie.
-        collection: Its name; every state that it was ever in counts.
-
-    Raises:
-        LockedError: another process is writing, or still reads what was there.
-        CollectionError: the file is damaged.
-        StorageError: the file cannot be written.
-    """
-    path = home / STATE
-    if not path.is_file():
-        return 0
-    with translated(path), closing(open_writer(path)) as connection:
-        connection.execute(TABLE)
-        with transaction(connection):
-            gone = connection.execute(
-                f"DELETE FROM traces WHERE {QUOTES}", (mark_of(collection),)
-            ).rowcount
-        overwrite(connection, path)
-    return gone
 
 
 @dataclass(frozen=True, kw_only=True)

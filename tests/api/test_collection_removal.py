@@ -1,6 +1,5 @@
 """`DELETE /v1/collections/{name}`: gone with its uploads, and not while somebody uses it."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ from rag_adapt.api.desk import Desk
 from rag_adapt.api.library import Library
 from rag_adapt.keys.store import KeyStore
 from rag_adapt.retrieval.lock import writing
-from rag_adapt.serving.traces import TraceBook
+from rag_adapt.serving.quotations import remove_quoting
 from tests.api.parts import SETTINGS, chat, client_of
 from tests.api.test_collections import built, upload
+from tests.api.test_conversations import answered, begun, shown
 from tests.api.working import ended, idle_desk, working
 from tests.serving.parts import HOME, imported
-from tests.serving.test_traces import quoting
+from tests.serving.quoted import quoted_by
 
 MANUAL = "/v1/collections/manual"
 
@@ -33,22 +33,37 @@ def problem(response: Any) -> tuple[int, str]:
 
 def test_a_collection_is_deleted_and_documents_elsewhere_stay(client: TestClient) -> None:
     built()
-    run = HOME / "runs" / "quoting"
-    run.mkdir(parents=True)
-    (run / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
-    book = TraceBook(HOME)
-    asyncio.run(book.keep(quoting("one", "manual")))
-    book.close()
+    quoted_by(HOME, "manual", skill="manual")
+    quoted = {"name": "manual", "runs": ["2026-x"], "traces": 1, "conversations": 0}
+    assert client.get(f"{MANUAL}/quotations").json() == quoted
     gone = client.delete(MANUAL)
     assert gone.status_code == 200
-    assert gone.json()["name"] == "manual"
-    assert gone.json()["bytes"] > 1000
-    assert gone.json()["runs"] == ["quoting"]
-    assert gone.json()["traces"] == 1
+    assert gone.json().pop("bytes") > 1000
+    assert gone.json() | quoted == gone.json()
     assert not Path("indexes/manual").exists()
     assert len(list(Path("mine").iterdir())) == 2
     assert client.get("/v1/collections").json()["data"] == []
-    assert problem(client.delete(MANUAL)) == (404, "document-not-found")
+    for path in (MANUAL, f"{MANUAL}/quotations"):
+        method = client.delete if path == MANUAL else client.get
+        assert problem(method(path)) == (404, "document-not-found")
+
+
+def test_a_conversation_that_got_passages_is_counted_until_they_are_taken_out() -> None:
+    imported()
+    with client_of(desk=idle_desk()) as client:
+        path = begun(client, "route:rag/colours", skill="colours")
+        (one,) = answered(client, path, "which colour is the lamp").generations
+        assert one.answer is not None
+        assert one.answer.rag_adapt.citations
+        place = "/v1/collections/skill-colours/quotations"
+        found = {"name": "skill-colours", "runs": [], "traces": 1, "conversations": 1}
+        assert client.get(place).json() == found
+        gone = remove_quoting(HOME, "skill-colours")
+        assert (gone.traces, gone.conversations) == (1, 1)
+        assert client.get(place).json() == {**found, "traces": 0, "conversations": 0}
+        (left,) = shown(client, path).turns[0].generations
+        assert left.answer is not None
+        assert (left.text, left.answer.rag_adapt.citations) == (one.text, [])
 
 
 def test_uploads_go_with_it_and_the_name_is_free_again() -> None:

@@ -1,6 +1,5 @@
 """`rag-adapt index check` and `rebuild`, as typed."""
 
-import asyncio
 import io
 import json
 import sqlite3
@@ -12,8 +11,8 @@ import pytest
 
 from rag_adapt.cli.app import run
 from rag_adapt.retrieval.remembered import VECTORS
-from rag_adapt.serving.traces import KeptTrace, TraceBook
 from tests.retrieval.fakes import write_corpus
+from tests.serving.quoted import quoted_by
 
 BUILD = ["index", "build", "manual", "source", "--embedder", "hashing"]
 
@@ -89,24 +88,18 @@ def test_removing_names_what_still_quotes_it_with_the_commands_that_delete_it(
 ) -> None:
     home = Path(".rag-adapt")
     run_folder = home / "runs" / "2026-x"
-    run_folder.mkdir(parents=True)
-    (run_folder / "answers.jsonl").write_text('{"collection": "manual@1f3a9c2e7b04"}\n')
-    book = TraceBook(home)
-    found = {"name": "retrieve", "detail": {"collection": "manual@1f3a9c2e7b04"}}
-    answer = {"text": "a", "trace": {"events": [found]}}
-    asyncio.run(book.keep(KeptTrace(id="one", created=7, model="m", answers=(answer,))))
-    book.close()
+    quoted_by(home, "manual", skill="manual")
     assert run(["index", "remove", "manual", "--yes"]) == 0
     said = capsys.readouterr().out
     assert "1 run(s) still quote it: 2026-x" in said
     assert f"rm -r {Path.cwd() / run_folder}" in said or f"rm -r {run_folder}" in said
-    assert "1 trace(s) of the service still quote it" in said
+    assert "1 trace(s) and 0 conversation(s) of the service still quote it" in said
     command = ["traces", "remove", "--collection", "manual"]
     assert f"rag-adapt {' '.join(command)}" in said
     assert run([*command, "--yes"]) == 0
     assert "removed 1 trace(s)" in capsys.readouterr().out
     assert run([*command, "--yes", "--json"]) == 0
-    assert printed(capsys) == {"collection": "manual", "traces": 0}
+    assert printed(capsys) == {"collection": "manual", "traces": 0, "conversations": 0}
     assert run(["traces", "remove", "--collection", "../x", "--yes"]) == 2
     assert "cannot name a collection" in capsys.readouterr().err
 

@@ -59,6 +59,7 @@ CALLS: Final[dict[str, Callable[[Client], object]]] = {
     "generation": lambda c: c.conversations.generation("x", "y"),
     "cancel_generation": lambda c: c.conversations.cancel("x", "y"),
     "generation_events": lambda c: c.conversations.watch("x", "y", after=3),
+    "quotations": lambda c: c.collections.quotations("manual"),
     "delete_collection": lambda c: c.collections.delete("manual"),
     "system": lambda c: c.catalog.system(),
     "jobs": lambda c: c.jobs.page(state="running", limit=5, cursor="0" * 32),

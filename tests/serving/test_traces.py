@@ -12,8 +12,7 @@ import pytest
 
 from rag_adapt.core.errors import CollectionError, LockedError, StorageError
 from rag_adapt.core.trace import Event, Trace
-from rag_adapt.retrieval.quoting import quoting_traces
-from rag_adapt.serving.traces import LARGEST, KeptTrace, TraceBook, new_id, remove_quoting
+from rag_adapt.serving.traces import LARGEST, KeptTrace, TraceBook, new_id
 
 
 def trace(id: str, text: str = "a") -> KeptTrace:
@@ -196,39 +195,3 @@ def test_a_file_that_is_held_at_the_start_is_opened_once_it_is_free(tmp_path: Pa
     assert asyncio.run(scene()) == trace("one")
     other.close()
     book.close()
-
-
-def quoting(id: str, collection: str) -> KeptTrace:
-    found = {"name": "retrieve", "detail": {"collection": f"{collection}@1f3a9c2e7b04"}}
-    sent = {"name": "generate", "detail": {"text": f"the xylograph of {id}"}}
-    answer = {"text": "a", "trace": {"route": {}, "events": [found, sent]}}
-    return KeptTrace(id=id, created=7, model="route:rag/manual", answers=(answer,))
-
-
-def test_traces_that_quote_a_collection_go_to_the_last_byte_while_the_service_runs(
-    tmp_path: Path,
-) -> None:
-    book = TraceBook(tmp_path)
-    kept = [quoting(f"m{n}", "manual") for n in range(30)]
-    others = [quoting("b", "manual-2"), quoting("c", "old-manual"), trace("d", text="manual")]
-
-    async def keep_all() -> None:
-        await asyncio.gather(*(book.keep(each) for each in (*kept, *others)))
-
-    asyncio.run(keep_all())
-    assert quoting_traces(tmp_path, "manual") == 30
-    assert remove_quoting(tmp_path, "manual") == 30
-    assert quoting_traces(tmp_path, "manual") == 0
-    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert not [each.id for each in kept if f"xylograph of {each.id}".encode() in raw]
-    assert asyncio.run(book.find("m1")) is None
-    assert [asyncio.run(book.find(each.id)) for each in others] == others
-    asyncio.run(book.keep(trace("new")))
-    assert asyncio.run(book.find("new")) == trace("new")
-    book.close()
-
-
-def test_where_nothing_was_answered_nothing_quotes(tmp_path: Path) -> None:
-    assert (quoting_traces(tmp_path, "manual"), remove_quoting(tmp_path, "manual")) == (0, 0)
-    sqlite3.connect(tmp_path / "state.db").close()
-    assert (quoting_traces(tmp_path, "manual"), remove_quoting(tmp_path, "manual")) == (0, 0)

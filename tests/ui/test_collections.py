@@ -21,6 +21,7 @@ from rag_adapt.skills.load import load_skill
 from tests.api.parts import SETTINGS, app_of, listening
 from tests.jobs.running import STAND_IN
 from tests.serving.parts import HOME, imported, indexed, service
+from tests.serving.quoted import quoted_by
 from tests.ui.parts import button, fresh, page, ran, until, words
 from tests.ui.still import still_desk
 from ui.collection_chunks import AT_ONCE, drawn
@@ -258,11 +259,36 @@ def test_a_collection_that_is_not_ready_says_why() -> None:
 
 def test_deleting_a_collection_asks_first(manual: str, address: str) -> None:
     with page("collections", collection=manual) as test:
-        assert "go for good" in words(test)
+        assert "go for good" not in words(test)
+        test.session_state[f"delete-{manual}"] = True
+        said = words(ran(test))
+        assert "its uploaded documents go for good" in said
+        assert "No run, trace or conversation quotes it." in said
         button(test, "Delete for good").click()
-        assert "No collection yet." in words(ran(test))
+        said = words(ran(test))
+        assert "No collection yet." in said
+        assert "manual is gone" in said
+        button(test, "I have read it").click()
+        assert "manual is gone" not in words(ran(test))
     with page("collections", collection=manual) as test:
         assert "There is no such collection" in words(test)
+
+
+def test_what_quotes_a_collection_is_said_before_it_goes_and_named_after(
+    address: str,
+) -> None:
+    indexed(load_skill(imported()))
+    quoted_by(HOME, "skill-colours", skill="colours")
+    with page("collections", collection="skill-colours") as test:
+        test.session_state["delete-skill-colours"] = True
+        said = words(ran(test))
+        assert "Its documents stay where they lie" in said
+        assert "by what quotes it: 1 run, 1 trace and 1 conversation. That stays." in said
+        button(test, "Delete for good").click()
+        said = words(ran(test))
+        assert "skill-colours is gone" in said
+        assert "2026-x" in said
+        assert "rag-adapt traces remove --collection skill-colours" in said
 
 
 def test_a_skills_own_documents_can_be_searched_and_not_changed(address: str) -> None:
@@ -271,7 +297,7 @@ def test_a_skills_own_documents_can_be_searched_and_not_changed(address: str) ->
         (name,) = [one.name for one in client.collections.all()]
     with page("collections", collection=name) as test:
         assert "Its documents lie elsewhere" in words(test)
-        assert "Delete for good" not in words(test)
+        assert "Add documents" not in words(test)
 
 
 def test_passages_of_all_modes_are_merged_with_their_ranks() -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from rag_adapt.client import Client
 from ui.collection_page import adding_forms, said, show_collection, told_of_left_out
+from ui.collection_removal import told_of_removed
 from ui.connection import service
 from ui.faults import shown
 from ui.job_watch import OVER, back, list_unfinished, listed, open_only, watch
@@ -25,6 +26,7 @@ def draw(client: Client) -> None:
         back("All collections")
         show_collection(client, asked["collection"])
     else:
+        told_of_removed()
         with shown():
             list_unfinished(client, COMMANDS)
         with shown():
