@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from rag_adapt.core.errors import AdapterError
 from rag_adapt.core.types import AdapterRef
 from rag_adapt.engines.embedded_lora import Mix, RowLora, plain_linear
+from rag_adapt.models.packed_llama import PackedLlama
 
 if TYPE_CHECKING:
     from rag_adapt.engines.embedded import EmbeddedEngine
 
 BASE: Final = "__base__"
 """PEFT's word for a row without adapter."""
+INSIDE: Final = "base_model.model."
+"""What PEFT puts before the names of a model's modules."""
 
 
 def inner_name(version: str | None) -> str:
@@ -40,6 +43,7 @@ class AdapterBank:
         self._device = device
         self._plain = plain
         self._mix = Mix(BASE)
+        self._packed = PackedLlama(model) if not plain and PackedLlama.fits(model) else None
         self._peft: Any = None
 
     def forward(self, *, adapters: list[str], **inputs: Any) -> Any:
@@ -47,7 +51,7 @@ class AdapterBank:
         if self._plain and self._peft is not None:
             return self._peft(**inputs, adapter_names=adapters)
         self._mix.use(adapters)
-        return self._base(**inputs)
+        return (self._packed or self._base)(**inputs)
 
     def load(self, ref: AdapterRef) -> None:
         """Add an adapter.
@@ -106,16 +110,22 @@ class AdapterBank:
     def _side_by_side(self, ref: AdapterRef) -> None:
         from peft.tuners.lora import LoraLayer
 
-        layers = [module for module in self._peft.modules() if isinstance(module, LoraLayer)]
-        if self._peft.modules_to_save or not all(plain_linear(layer) for layer in layers):
+        layers = {
+            name.removeprefix(INSIDE): module
+            for name, module in self._peft.named_modules()
+            if isinstance(module, LoraLayer)
+        }
+        if self._peft.modules_to_save or not all(plain_linear(each) for each in layers.values()):
             self._discard(inner_name(ref.version))
             raise AdapterError(
                 f"adapter {ref.version!r} is more than a plain LoRA on linear layers",
                 hint="Train it without DoRA, bias, embeddings or extra modules.",
             )
-        for layer in layers:
+        for layer in layers.values():
             if not isinstance(layer.forward, RowLora):
                 layer.forward = RowLora(layer, self._mix)
+        if self._packed is not None:
+            self._packed.adapt({name: layer.forward for name, layer in layers.items()})
 
     def _discard(self, name: str) -> None:
         self._mix.forget(name)
@@ -125,6 +135,8 @@ class AdapterBank:
         if not others:
             self._base = self._peft.unload()
             self._peft = None
+            if self._packed is not None:
+                self._packed.adapt({})
             return
         # PEFT warns when the active adapter goes; rows name theirs, so which one is active is moot.
         self._peft.set_adapter(others[0])

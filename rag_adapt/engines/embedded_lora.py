@@ -49,7 +49,7 @@ class Mix:
             self.names, self._rows, self._gates = (), [], {}
 
     def gate(self, parts: Parts, like: "torch.Tensor") -> "torch.Tensor | None":
-        """Scaling where a row's adapter has its columns and 0 elsewhere, shape (rows, 1, columns).
+        """Scaling where a row's adapter has its columns and 0 elsewhere, shape (rows, columns).
 
         None where every row uses the only adapter.
         """
@@ -68,7 +68,7 @@ class Mix:
             ]
             for row in set(self._rows)
         }
-        return like.new_tensor([table[row] for row in self._rows]).unsqueeze(1)
+        return like.new_tensor([table[row] for row in self._rows])
 
 
 class RowLora:
@@ -99,16 +99,34 @@ class RowLora:
         import torch
 
         result: torch.Tensor = self._layer.base_layer(x)
+        if self.active:
+            own = torch.arange(len(x), device=x.device)
+            rows = own.repeat_interleave(x.shape[1]) if x.shape[1] > 1 else None
+            self.add(x.flatten(0, 1), result.view(-1, result.shape[-1]), rows)
+        return result
+
+    @property
+    def active(self) -> bool:
+        """Whether an adapter of the present rows changes this layer."""
         if self._names != self._mix.names:
             self._assemble()
-        if self._down is None or self._up is None:
-            return result
-        inner = torch.nn.functional.linear(x, self._down)
+        return self._down is not None
+
+    def add(
+        self, states: "torch.Tensor", result: "torch.Tensor", rows: "torch.Tensor | None"
+    ) -> None:
+        """See `rag_adapt.models.packed_llama.Delta`; the layer is `active`."""
+        import torch
+
+        assert self._down is not None
+        assert self._up is not None
+        inner = torch.nn.functional.linear(states, self._down)
         gate = self._mix.gate(self._parts, inner)
-        inner = inner * (self._parts[0][2] if gate is None else gate)
-        flat = result.view(-1, result.shape[-1])
-        flat.addmm_(inner.view(-1, inner.shape[-1]), self._up.t())
-        return result
+        if gate is None:
+            inner *= self._parts[0][2]
+        else:
+            inner *= gate if rows is None else gate[rows]
+        result.addmm_(inner, self._up.t())
 
     def _assemble(self) -> None:
         """Lay the adapters that are needed and that this layer has side by side."""

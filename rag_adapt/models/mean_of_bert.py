@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from rag_adapt.models.packed import PackedBert
+from rag_adapt.models.packed_bert import PackedBert
 
 if TYPE_CHECKING:
     import numpy as np

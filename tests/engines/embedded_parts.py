@@ -89,5 +89,5 @@ def make_adapter(
         if "lora_" in weights:
             values.data.normal_(std=0.3, generator=generator)
     path = folder / name
-    adapted.save_pretrained(path)
+    adapted.save_pretrained(path, save_embedding_layers=False)
     return AdapterRef(version=f"{name}@{sum(name.encode()):012x}", path=str(path), rank=rank)

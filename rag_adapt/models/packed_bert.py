@@ -6,17 +6,12 @@ that it was made from, in another format and order: nothing is approximated but 
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from rag_adapt.models.packed_linear import STEP, PackedLinear, packs, rounded
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-
-
-OPERATIONS: Final = ("_is_mkldnn_bf16_supported", "_linear_pointwise", "_reorder_linear_weight")
-"""Of torch, which does not promise to keep them: where one is missing, no model fits."""
-STEP: Final = 64
-"""The tokens of a batch are rounded up to a multiple of it: each new size costs compiling."""
 
 
 class PackedBert:
@@ -30,8 +25,8 @@ class PackedBert:
         places = model.embeddings
         self.size = int(model.config.hidden_size)
         """Of a vector."""
-        self._words = _rounded(places.word_embeddings.weight)
-        self._positions = _rounded(
+        self._words = rounded(places.word_embeddings.weight)
+        self._positions = rounded(
             places.position_embeddings.weight + places.token_type_embeddings.weight[0]
         )
         self._norm = _Norm(places.LayerNorm)
@@ -40,16 +35,13 @@ class PackedBert:
     @staticmethod
     def fits(model: Any) -> bool:
         """Whether it is a plain BERT encoder, and this processor one that torch knows to use."""
-        import torch
-
         config = model.config
         return (
             type(model).__name__ == "BertModel"
             and config.hidden_act == "gelu"
             and not config.is_decoder
             and getattr(config, "position_embedding_type", "absolute") == "absolute"
-            and all(hasattr(torch.ops.mkldnn, name) for name in OPERATIONS)
-            and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+            and packs()
         )
 
     def means(self, tokens: Sequence[Sequence[int]]) -> "Tensor":
@@ -84,13 +76,13 @@ class _Layer:
         attention, inner = layer.attention, layer.attention.self
         three = (inner.query, inner.key, inner.value)
         self._heads = config.num_attention_heads
-        self._asked = _Linear(
+        self._asked = PackedLinear(
             torch.cat([each.weight for each in three]), torch.cat([each.bias for each in three])
         )
-        self._joined = _Linear(attention.output.dense.weight, attention.output.dense.bias)
+        self._joined = PackedLinear(attention.output.dense.weight, attention.output.dense.bias)
         self._attended = _Norm(attention.output.LayerNorm)
-        self._widened = _Linear(layer.intermediate.dense.weight, layer.intermediate.dense.bias)
-        self._narrowed = _Linear(layer.output.dense.weight, layer.output.dense.bias)
+        self._widened = PackedLinear(layer.intermediate.dense.weight, layer.intermediate.dense.bias)
+        self._narrowed = PackedLinear(layer.output.dense.weight, layer.output.dense.bias)
         self._done = _Norm(layer.output.LayerNorm)
 
     def __call__(self, states: "Tensor", runs: Sequence[tuple[int, int]]) -> "Tensor":
@@ -116,43 +108,12 @@ class _Layer:
         return torch.cat(found)
 
 
-class _Linear:
-    """A product whose weights lie as the processor wants them, and what follows it in one go."""
-
-    def __init__(self, weight: "Tensor", bias: "Tensor") -> None:
-        import torch
-
-        self._do = torch.ops.mkldnn._linear_pointwise
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(_rounded(weight), None)
-        self._bias = _rounded(bias)
-
-    def __call__(self, states: "Tensor") -> "Tensor":
-        found: Tensor = self._do(states, self._weight, self._bias, "none", [], "")
-        return found
-
-    def gelu(self, states: "Tensor") -> "Tensor":
-        """The exact form, not the one by tanh."""
-        found: Tensor = self._do(states, self._weight, self._bias, "gelu", [], "none")
-        return found
-
-    def onto(self, base: "Tensor", states: "Tensor") -> "Tensor":
-        """Added to a base."""
-        found: Tensor = self._do.binary(states, base, self._weight, self._bias, "add")
-        return found
-
-
 class _Norm:
     def __init__(self, norm: Any) -> None:
-        self._weight, self._bias = _rounded(norm.weight), _rounded(norm.bias)
+        self._weight, self._bias = rounded(norm.weight), rounded(norm.bias)
         self._size, self._epsilon = tuple(norm.normalized_shape), norm.eps
 
     def __call__(self, states: "Tensor") -> "Tensor":
         from torch.nn.functional import layer_norm
 
         return layer_norm(states, self._size, self._weight, self._bias, self._epsilon)
-
-
-def _rounded(numbers: "torch.Tensor") -> "Tensor":
-    import torch
-
-    return numbers.detach().to(torch.bfloat16).contiguous()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_adapt.models.packed import PackedBert
+from rag_adapt.models.packed_bert import PackedBert
 from tests.models.tiny_bert import tiny_bert
 
 
