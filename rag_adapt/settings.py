@@ -62,10 +62,10 @@ class Settings(BaseSettings):
     """`package.module:factory` of a LangChain `VectorStore` or `BaseRetriever`, for `rag` arms."""
     search_mode: SearchMode = "fused"
     """How collections are searched."""
-    search_rank_constant: int = Field(default=60, ge=0)
+    search_rank_constant: int = Field(default=10, ge=0)
     """Of 1 / (constant + rank) where both rankings are fused: a small one lets the first ranks
     stand out."""
-    search_neighbours: float = Field(default=0.0, ge=0.0, le=1.0)
+    search_neighbours: float = Field(default=0.3, ge=0.0, le=1.0)
     """Share of its score that a chunk lends to the ones before and after it, if fused."""
     search_links: str = ""
     """Kinds of links that search follows, `terms,meaning`; collections of skills get them."""

@@ -10,8 +10,11 @@ from typing import Final
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.protocols import Neighbour
 
-RANK_CONSTANT: Final = 60
-"""The constant of the paper: how little a rank at the top counts more than the next."""
+RANK_CONSTANT: Final = 10
+"""How little a rank at the top counts more than the next: 60 in the paper, less finds more here
+(`docs/retrieval.md`)."""
+NEIGHBOURS: Final = 0.3
+"""Share of its score that a chunk lends to those beside it: chosen with the constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +30,7 @@ class FusionWeights:
     lexical: float = 1.0
     rank_constant: int = RANK_CONSTANT
     """See `reciprocal_rank_fusion`; small ones let the top ranks stand out."""
-    neighbours: float = 0.0
+    neighbours: float = NEIGHBOURS
     """Share of its score, up to 1, that a chunk lends to the one before and the one after it."""
 
     def __post_init__(self) -> None:
@@ -39,7 +42,7 @@ class FusionWeights:
         if not 0.0 <= self.neighbours <= 1.0:
             raise CollectionError(
                 f"a chunk cannot lend {self.neighbours!r} of its score to its neighbours",
-                hint="Give a number from 0 to 1: `--neighbours 0.2`.",
+                hint=f"Give a number from 0 to 1: `--neighbours {NEIGHBOURS}`.",
             )
         finite = all(0.0 <= each < float("inf") for each in (self.dense, self.lexical))
         if not finite or self.dense + self.lexical == 0.0:

@@ -64,7 +64,7 @@ def test_a_run_is_a_job_that_leaves_a_run_a_report_and_answers() -> None:
         plan = run["plan"]
         assert (run["state"], run["engine"], run["skills"]) == ("complete", "scripted", ["colours"])
         assert (plan["items"], plan["seed"]) == (4, 3)
-        assert plan["retrieval"] == [2, "fused, constant 60, neighbours 0", "hashing"]
+        assert plan["retrieval"] == [2, "fused, constant 10, neighbours 0.3", "hashing"]
         report = client.get(f"{job['result']}/report").json()
         assert [arm["arm"] for arm in report["arms"]] == ["prompt", "rag"]
         assert len(client.get(f"{job['result']}/answers").json()["data"]) == 8

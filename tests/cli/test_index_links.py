@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rag_adapt.cli.app import run
+from rag_adapt.retrieval.options import SearchOptions
 from rag_adapt.settings import load_settings
 from rag_adapt.wiring import search_options
 from rag_adapt.wiring_engines import searched_as
@@ -57,6 +58,13 @@ def test_settings_say_it_for_routes_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert search_options(settings).links == ("given", "terms")
     levels = search_options(load_settings(search_links="none"))
     assert levels.links == ("headings",)
+
+
+def test_the_default_search_is_one_and_no_other_is_taken_for_it() -> None:
+    assert search_options(load_settings()) == SearchOptions()
+    assert searched_as(load_settings()) == "fused, constant 10, neighbours 0.3"
+    before = load_settings(search_rank_constant=60, search_neighbours=0.0)
+    assert searched_as(before) == "fused, constant 60, neighbours 0"
 
 
 def test_show_counts_links_and_levels(capsys: pytest.CaptureFixture[str]) -> None:

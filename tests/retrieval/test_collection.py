@@ -169,7 +169,7 @@ def test_neighbours_in_the_same_document_are_found_through_a_hit(tmp_path: Path)
     source = write_corpus(tmp_path / "texts", {"a.md": "Alone.", "b.md": story, "c.md": "Zebras."})
     build_collection(tmp_path / "near", source, CountingEmbedder())
     with Collection.open(tmp_path / "near", CountingEmbedder()) as near:
-        words = FusionWeights(dense=0.0)
+        words = FusionWeights(dense=0.0, neighbours=0.0)
         lent = FusionWeights(dense=0.0, neighbours=0.5)
         assert len(near.search("green vault", 9, weights=words)) == 1
         hits = near.search("green vault", 9, weights=lent)

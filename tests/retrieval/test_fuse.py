@@ -12,13 +12,13 @@ from rag_adapt.retrieval.protocols import Neighbour
     [
         pytest.param([], [], id="nothing"),
         pytest.param([[], []], [], id="empty rankings"),
-        pytest.param([[7, 3]], [(7, 1 / 61), (3, 1 / 62)], id="one ranking"),
+        pytest.param([[7, 3]], [(7, 1 / 11), (3, 1 / 12)], id="one ranking"),
         pytest.param(
             [[1, 2], [2, 3]],
-            [(2, 1 / 62 + 1 / 61), (1, 1 / 61), (3, 1 / 62)],
+            [(2, 1 / 12 + 1 / 11), (1, 1 / 11), (3, 1 / 12)],
             id="both beats either",
         ),
-        pytest.param([[5], [4]], [(4, 1 / 61), (5, 1 / 61)], id="ties by number"),
+        pytest.param([[5], [4]], [(4, 1 / 11), (5, 1 / 11)], id="ties by number"),
     ],
 )
 def test_scores_are_sums_of_reciprocal_ranks(
@@ -35,7 +35,7 @@ def test_the_constant_can_be_chosen() -> None:
 
 def test_a_ranking_counts_as_much_as_its_weight() -> None:
     hits = reciprocal_rank_fusion([[1], [2]], weights=[1.0, 3.0])
-    assert [(hit.chunk, hit.score) for hit in hits] == [(2, 3 / 61), (1, 1 / 61)]
+    assert [(hit.chunk, hit.score) for hit in hits] == [(2, 3 / 11), (1, 1 / 11)]
 
 
 def test_a_ranking_without_weight_adds_no_chunk() -> None:

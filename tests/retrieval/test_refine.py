@@ -1,6 +1,7 @@
 """What may be done with ranked passages."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.fuse import FusionWeights
 from rag_adapt.retrieval.protocols import SearchMode
 from rag_adapt.retrieval.refine import CrossEncoderReranker, Refinement, marginal_relevance
 from tests.retrieval.fakes import MANUAL, CountingEmbedder, write_corpus
@@ -59,8 +61,9 @@ def test_only_documents_that_match_a_pattern_are_kept(manual: Collection, mode: 
 def test_diversity_leaves_out_what_says_the_same(manual: Collection, mode: SearchMode) -> None:
     asked = "the kettle holds litres of water"
     same = {"filling.md", "copy.md"}
-    assert {hit.document for hit in manual.search(asked, 2, mode)} == same
-    first, second = manual.search(asked, 2, mode, refinement=Refinement(diversity=0.6))
+    search = partial(manual.search, asked, 2, mode, weights=FusionWeights(neighbours=0.0))
+    assert {hit.document for hit in search()} == same
+    first, second = search(refinement=Refinement(diversity=0.6))
     assert first.document in same
     assert second.document not in same
 
