@@ -315,7 +315,7 @@ class _Layer:
         turned = both * batch.cosine
         both.copy_(turned.addcmul_(torch.roll(both, shape.size // 2, -1), batch.sine))
         query, key, value = (
-            part.unflatten(-1, (-1, shape.size)).transpose(1, 2)
+            torch.unflatten(part, -1, (-1, shape.size)).transpose(1, 2)
             for part in shape.parted(batch.spread(asked))
         )
         key, value = past.update(key, value)
