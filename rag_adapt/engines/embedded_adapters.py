@@ -33,7 +33,8 @@ class AdapterBank:
     """A model with its adapters; used from the engine's thread alone.
 
     Args:
-        model: A transformers causal language model.
+        model: A transformers causal language model. Where it can be packed its own weights are
+            given up.
         device: Where it is.
         plain: Compute adapters as PEFT does, rather than side by side.
     """
@@ -43,7 +44,9 @@ class AdapterBank:
         self._device = device
         self._plain = plain
         self._mix = Mix(BASE)
-        self._packed = PackedLlama(model) if not plain and PackedLlama.fits(model) else None
+        self._packed = None
+        if not plain and PackedLlama.fits(model):
+            self._packed = PackedLlama(model, instead=True)
         self._peft: Any = None
 
     def forward(self, *, adapters: list[str], **inputs: Any) -> Any:

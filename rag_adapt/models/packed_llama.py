@@ -44,16 +44,25 @@ class PackedLlama:
     Called as the model itself is, with a cache whose layers append keys and values by `update`.
 
     Args:
-        model: A transformers model that `fits`; only its embeddings and norms are used afterwards.
+        model: A transformers model that `fits`.
+        instead: Whether it takes the model's place: the weights of each product are given up once
+            they are packed, so that memory does not hold them twice, and the model can still be
+            looked at, but no longer called.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, instead: bool = False) -> None:
         inner, config = model.model, model.config
         self._words = inner.embed_tokens
         self._rotation = inner.rotary_emb
-        self._layers = [_Layer(each, number) for number, each in enumerate(inner.layers)]
+        self._layers = []
+        for number, each in enumerate(inner.layers):
+            self._layers.append(_Layer(each, number))
+            if instead:
+                _give_up(each)
         self._norm = _Norm(inner.norm)
         self._head = PackedLinear(model.lm_head.weight)
+        if instead:
+            _give_up(model.lm_head)
         self._shape = _Shape(config)
         self._deltas: dict[str, Delta] = {}
 
@@ -329,6 +338,21 @@ class _Layer:
             query, key, value, attn_mask=batch.hidden, scale=shape.scaling, enable_gqa=True
         )
         return batch.gathered(seen.transpose(1, 2))
+
+
+def _give_up(part: Any) -> None:
+    """Leave products their shape and format, which adapters ask for, and no weights."""
+    import torch
+
+    products: list[Any] = [each for each in part.modules() if isinstance(each, torch.nn.Linear)]
+    for module in products:
+        nothing = module.weight.new_zeros(1, 1).expand(module.weight.shape)
+        module.weight = torch.nn.Parameter(nothing, requires_grad=False)
+        module.forward = _given_up
+
+
+def _given_up(*_: Any, **__: Any) -> None:
+    raise RuntimeError("the weights of this model were given up for the packed ones")
 
 
 class _Norm:

@@ -129,6 +129,23 @@ def test_every_row_has_its_own_adapter(
     )
 
 
+@torch.inference_mode()
+def test_a_model_whose_place_is_taken_holds_no_weights_and_says_so(model: Any) -> None:
+    twin, ids = PackedLlama(model), torch.ones(1, 4, dtype=torch.long)
+    packed = PackedLlama(model, instead=True)
+    prompt = prompts()[:1]
+    runner = Runner(model, device="cpu", plain=False)
+    expected, found = (
+        runner.fill(prompt, lambda adapters, each=each, **inputs: each(**inputs))[1]
+        for each in (twin, packed)
+    )
+    assert torch.equal(found, expected)
+    weight = model.model.layers[0].self_attn.q_proj.weight
+    assert weight.untyped_storage().nbytes() < weight.nbytes
+    with pytest.raises(RuntimeError, match="given up"):
+        model(ids)
+
+
 @pytest.mark.parametrize(
     "other",
     [
