@@ -27,7 +27,7 @@ from rag_adapt.models.resolve import resolve_model
 from rag_adapt.retrieval.budget import within_budget
 from rag_adapt.retrieval.build import build_collection
 from rag_adapt.retrieval.collection import Collection
-from rag_adapt.retrieval.embed import HashingEmbedder, open_embedder
+from rag_adapt.retrieval.embed import HashingEmbedder, Precision, open_embedder
 from rag_adapt.retrieval.linking.registry import link_kinds
 from rag_adapt.retrieval.linking.units import LinkKind
 from rag_adapt.retrieval.protocols import Embedder
@@ -81,14 +81,23 @@ def main(arguments: Sequence[str]) -> None:
 
 
 class Bench:
-    """The data, what was built of it, and what was measured."""
+    """The data, what was built of it with which links and vectors, and what was measured."""
 
-    def __init__(self, data: Path, work: Path, budgets: Sequence[int]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        work: Path,
+        budgets: Sequence[int],
+        *,
+        links: Sequence[LinkKind] = KINDS,
+        precision: Precision = "float32",
+    ) -> None:
         self._source, self._work, self._budgets = work / "source", work, list(budgets)
+        self._links = tuple(links)
         if not self._source.is_dir():
             shutil.copytree(data / "corpora", self._source)
         self.questions = tuple(read(data / "questions.csv"))
-        self._model = default_embedder(work / "vectors.db")
+        self._model = default_embedder(work / "vectors.db", precision)
 
     def grids(self, first: str) -> dict[str, list[Row]]:
         """Settings among which every corpus is given the best of the other four."""
@@ -118,8 +127,13 @@ class Bench:
         plain = how == "lexical" and not cut.endswith("-embedded")
         model: Embedder = HashingEmbedder(dimensions=2) if plain else self._model
         folder = self._work / "indexes" / f"{cut}-{tokens}{'-words' if plain else ''}"
-        links = () if plain else KINDS
-        asked = {"name": name, "kinds": kinds if "+" in how else "", "budgets": self._budgets}
+        links = () if plain else self._links
+        asked = {
+            "name": name,
+            "kinds": kinds if "+" in how else "",
+            "budgets": self._budgets,
+            "weights": model.identity.weights,
+        }
         kept = self._kept(asked)
         if not kept.is_file():
             build_collection(
@@ -179,11 +193,11 @@ def read(path: Path) -> Iterator[Question]:
             )
 
 
-def default_embedder(cache: Path) -> Embedder:
+def default_embedder(cache: Path, precision: Precision) -> Embedder:
     """The default one, its vectors kept; in one precision, whatever the machine."""
     settings = load_settings()
     files = resolve_model("default", home=settings.home, kind="embedder")
-    return open_embedder(files, device=settings.device, cache_path=cache, precision="float32")
+    return open_embedder(files, device=settings.device, cache_path=cache, precision=precision)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,14 @@ def print_rows(rows: Mapping[str, Row]) -> None:
 def print_differences(
     rows: Mapping[str, Row], corpora: Sequence[str], *, first: str, baselines: Sequence[str]
 ) -> None:
-    """Every claim against its control, in points of token recall.
+    """Every claim against its control: see `print_gains`."""
+    print_gains(rows, corpora, tuple(_pairs(rows, first, baselines)))
+
+
+def print_gains(
+    rows: Mapping[str, Row], corpora: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> None:
+    """What the second of each pair of rows finds beyond the first, in points of token recall.
 
     Intervals by bootstrap over corpora and their questions; bold where Student's t over the
     corpora excludes 0, too.
@@ -35,7 +42,7 @@ def print_differences(
     print("\nGain in points of token recall:\n")
     print(_line("", *(f"{budget} tokens" for budget in budgets)))
     print(_line(*["---"] * (1 + len(budgets))))
-    for a, b in _pairs(rows, first, baselines):
+    for a, b in pairs:
         cells = (_cell(rows[a].recall[n], rows[b].recall[n], corpora) for n in budgets)
         print(_line(f"`{b}` - `{a}`", *cells), flush=True)
 

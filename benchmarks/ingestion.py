@@ -137,10 +137,7 @@ def _texts(place: Path) -> list[str]:
     """What was embedded, each text once."""
     record = Record.read(place / "benchmark")
     documents = {row.path: row.text or "" for row in record.documents()}
-    found = {
-        embedded_text(documents[chunk.document][chunk.start : chunk.end], chunk.headings): None
-        for chunk in record.chunks()
-    }
+    found = {embedded_text(documents[chunk.document], chunk): None for chunk in record.chunks()}
     record.close()
     return list(found)
 

@@ -80,8 +80,8 @@ def build(
     chunker: Annotated[
         str,
         typer.Option(
-            help="How to cut: recursive, packing, fixed, tension, tension-embedded, or a control: "
-            "random, random-embedded."
+            help="How to cut: recursive, windows, packing, fixed, tension, tension-embedded, or a "
+            "control: random, random-embedded."
         ),
     ] = "recursive",
     chunk_tokens: Annotated[int, typer.Option(help="Estimated tokens of a chunk, at most.")] = 120,

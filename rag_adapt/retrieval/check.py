@@ -153,7 +153,8 @@ def _chunk_problems(
 ) -> Iterator[tuple[str, str]]:
     for chunk in chunks:
         text = documents[chunk.document].text or ""
-        if not 0 <= chunk.start < chunk.end <= len(text):
+        first, last = chunk.start - chunk.before, chunk.end + chunk.after
+        if not 0 <= first <= chunk.start < chunk.end <= last <= len(text):
             yield f"chunk {chunk.id}", f"its span {chunk.start}-{chunk.end} leaves the document"
         elif text_hash(_searched(chunk, text)) != chunk.text_hash:
             yield f"chunk {chunk.id}", "its span is not the text that was embedded"
@@ -242,7 +243,7 @@ def _of_words(said: str) -> bool:
 
 
 def _searched(chunk: ChunkRow, text: str) -> str:
-    return embedded_text(text[chunk.start : chunk.end], chunk.headings)
+    return embedded_text(text, chunk)
 
 
 def _spread(chunks: tuple[ChunkRow, ...]) -> tuple[ChunkRow, ...]:

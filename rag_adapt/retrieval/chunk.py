@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.protocols import ChunkSpan
@@ -75,10 +75,31 @@ class RecursiveChunker:
         )
 
 
-def embedded_text(text: str, headings: tuple[str, ...]) -> str:
-    """What is embedded and indexed for a chunk: the headings it does not show, then its text."""
-    above = [title for title in headings if title not in text]
-    return f"{' > '.join(above)}\n{text}" if above else text
+class Cut(Protocol):
+    """A chunk of a document, wherever it comes from; see `ChunkSpan`."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def headings(self) -> tuple[str, ...]: ...
+    @property
+    def before(self) -> int: ...
+    @property
+    def after(self) -> int: ...
+
+
+def embedded_text(text: str, cut: Cut) -> str:
+    """What is embedded and indexed for a chunk: the headings it does not show, then its text.
+
+    Args:
+        text: Of the whole document.
+        cut: The chunk, with what is read beside it.
+    """
+    inside = text[cut.start - cut.before : cut.end + cut.after]
+    above = [title for title in cut.headings if title not in inside]
+    return f"{' > '.join(above)}\n{inside}" if above else inside
 
 
 @dataclass(frozen=True, kw_only=True)

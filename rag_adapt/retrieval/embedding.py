@@ -74,7 +74,7 @@ def _windows(
         lacking = [chunk for chunk in document.chunks if chunk.text_hash in waiting]
         whole = text_of(document.path) if lacking else ""
         for chunk in lacking:
-            texts[chunk.text_hash] = embedded_text(whole[chunk.start : chunk.end], chunk.headings)
+            texts[chunk.text_hash] = embedded_text(whole, chunk)
         waiting.difference_update(texts)
         if len(texts) >= WINDOW:
             yield paths, texts

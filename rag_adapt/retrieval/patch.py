@@ -33,6 +33,9 @@ class NewChunk:
     start: int
     end: int
     headings: tuple[str, ...]
+    before: int
+    after: int
+    """See `ChunkSpan`."""
     text_hash: str
 
 
@@ -105,18 +108,14 @@ class _Patch:
         if row is None or row[1] is None:
             return
         number, text = row
-        chunks = self._do(
-            "SELECT id, start, end, headings, text_hash FROM chunks WHERE document = ?", (number,)
-        ).fetchall()
+        chunks = self._record.chunks_of(path)
         self._do_many(
             "INSERT INTO lexical(lexical, rowid, text) VALUES ('delete', ?, ?)",
-            [
-                (chunk, embedded_text(text[start:end], tuple(json.loads(headings))))
-                for chunk, start, end, headings, _ in chunks
-            ],
+            [(chunk.id, embedded_text(text, chunk)) for chunk in chunks],
         )
         self._do("DELETE FROM chunks WHERE document = ?", (number,))
-        self._do_many("INSERT OR IGNORE INTO loose VALUES (?)", [(row[4],) for row in chunks])
+        gone = [(chunk.text_hash,) for chunk in chunks]
+        self._do_many("INSERT OR IGNORE INTO loose VALUES (?)", gone)
         self._record.write_counter("residue", self._record.counter("residue") + len(chunks))
 
     def forget(self, path: str) -> None:
@@ -141,12 +140,16 @@ class _Patch:
         rows = list(enumerate(document.chunks, start=first))
         self._highest = first + len(rows) - 1
         self._do_many(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-            [(n, number, c.start, c.end, json.dumps(c.headings), c.text_hash) for n, c in rows],
+            "INSERT INTO chunks (id, document, start, end, headings, text_hash, before, after) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (n, number, c.start, c.end, json.dumps(c.headings), c.text_hash, c.before, c.after)
+                for n, c in rows
+            ],
         )
         self._do_many(
             "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
-            [(n, embedded_text(text[c.start : c.end], c.headings)) for n, c in rows],
+            [(n, embedded_text(text, c)) for n, c in rows],
         )
 
     def settle(self, *, tidy: bool) -> None:

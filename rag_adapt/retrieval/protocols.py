@@ -54,6 +54,10 @@ class ChunkSpan:
     """One past the last character."""
     headings: tuple[str, ...] = ()
     """Titles above it, outermost first."""
+    before: int = 0
+    """Characters before its start that are embedded and searched for words with it."""
+    after: int = 0
+    """Characters after its end, likewise."""
 
 
 class Chunker(Protocol):

@@ -145,10 +145,7 @@ def _write_words(record: Record) -> int:
         texts = {path: record.text(path) or "" for path in {chunk.document for chunk in part}}
         record.connection.executemany(
             "INSERT INTO lexical(rowid, text) VALUES (?, ?)",
-            [
-                (each.id, embedded_text(texts[each.document][each.start : each.end], each.headings))
-                for each in part
-            ],
+            [(each.id, embedded_text(texts[each.document], each)) for each in part],
         )
     record.write_counter("residue", 0)
     return len(chunks)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rag_adapt.retrieval.protocols import Vectors
 
 RECORD_NAME: Final = "record.db"
-SCHEMA_VERSION: Final = 3
-READABLE: Final = ("1", "2", "3")
+SCHEMA_VERSION: Final = 4
+READABLE: Final = ("1", "2", "3", "4")
 """Versions that readers know; a writer makes the newest of them, and loses nothing."""
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -63,7 +63,11 @@ _SCHEMA: Final = (
     "CHECK (relation IN ('connects_to', 'same_level_as')), weight REAL NOT NULL, "
     "PRIMARY KEY (source, target, kind)) WITHOUT ROWID",
 )
-_COLUMNS: Final = (("files", "remarks", "TEXT"),)
+_COLUMNS: Final = (
+    ("files", "remarks", "TEXT"),
+    ("chunks", "before", "INTEGER NOT NULL DEFAULT 0"),
+    ("chunks", "after", "INTEGER NOT NULL DEFAULT 0"),
+)
 """Of tables that older versions made without them."""
 NOTE_UNUSED: Final = (
     "INSERT OR IGNORE INTO loose SELECT text_hash FROM embeddings WHERE NOT EXISTS "
@@ -110,6 +114,9 @@ class ChunkRow:
     headings: tuple[str, ...]
     text_hash: str
     """Key of its embedding."""
+    before: int
+    after: int
+    """See `ChunkSpan`."""
 
 
 class Record:
@@ -222,17 +229,20 @@ class Record:
 
     def chunks(self, ids: Iterable[int] | None = None) -> tuple[ChunkRow, ...]:
         """These chunks in the order asked for, or all in the order of their numbers."""
-        sql = (
-            "SELECT chunks.id, documents.path, start, end, headings, text_hash "
-            "FROM chunks JOIN documents ON documents.id = chunks.document"
-        )
         with translated(self.path):
+            sql = self._chunks_sql()
             if ids is None:
                 rows = self.connection.execute(f"{sql} ORDER BY chunks.id").fetchall()
             else:
                 one = f"{sql} WHERE chunks.id = ?"
                 rows = [self.connection.execute(one, (each,)).fetchone() for each in ids]
         return tuple(_chunk(row) for row in rows if row is not None)
+
+    def chunks_of(self, document: str) -> tuple[ChunkRow, ...]:
+        """The chunks of one document, in the order of their numbers."""
+        with translated(self.path):
+            sql = f"{self._chunks_sql()} WHERE documents.path = ? ORDER BY chunks.id"
+            return tuple(_chunk(row) for row in self.connection.execute(sql, (document,)))
 
     def count(self, table: str) -> int:
         """Rows of `documents`, `chunks`, `embeddings` or `lexical`."""
@@ -330,6 +340,18 @@ class Record:
         sql = "SELECT 1 FROM sqlite_schema WHERE name = ?"
         return self.connection.execute(sql, (table,)).fetchone() is not None
 
+    def _chunks_sql(self) -> str:
+        beside = "before, after" if "before" in self._columns("chunks") else "0, 0"
+        return (
+            f"SELECT chunks.id, documents.path, start, end, headings, text_hash, {beside} "
+            "FROM chunks JOIN documents ON documents.id = chunks.document"
+        )
+
+    def _columns(self, table: str) -> frozenset[str]:
+        """Those that the file has: older versions lack some."""
+        rows = self.connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+        return frozenset(row[0] for row in rows)
+
     def _prepare(self) -> None:
         self._check_version(
             dict(self.connection.execute("SELECT key, value FROM meta")) if self.has("meta") else {}
@@ -341,8 +363,7 @@ class Record:
             if older:
                 self.connection.execute(NOTE_UNUSED)
             for table, column, kind in _COLUMNS:
-                known = self.connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-                if (column,) not in known.fetchall():
+                if column not in self._columns(table):
                     self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             self.connection.execute(
                 "INSERT OR REPLACE INTO meta VALUES ('schema_version', ?)", (str(SCHEMA_VERSION),)
@@ -361,8 +382,8 @@ class Record:
             )
 
 
-def _chunk(row: tuple[int, str, int, int, str, str]) -> ChunkRow:
-    number, document, start, end, headings, text_hash = row
+def _chunk(row: tuple[int, str, int, int, str, str, int, int]) -> ChunkRow:
+    number, document, start, end, headings, text_hash, before, after = row
     return ChunkRow(
         id=number,
         document=document,
@@ -370,4 +391,6 @@ def _chunk(row: tuple[int, str, int, int, str, str]) -> ChunkRow:
         end=end,
         headings=tuple(json.loads(headings)),
         text_hash=text_hash,
+        before=before,
+        after=after,
     )

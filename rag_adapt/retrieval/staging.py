@@ -223,9 +223,9 @@ class Staging:
                         start=span.start,
                         end=span.end,
                         headings=span.headings,
-                        text_hash=text_hash(
-                            embedded_text(text[span.start : span.end], span.headings)
-                        ),
+                        before=span.before,
+                        after=span.after,
+                        text_hash=text_hash(embedded_text(text, span)),
                     )
                     for span in self._chunker.chunk(text)
                 ),

@@ -1,11 +1,14 @@
 """Cutting texts: spans are exact whatever the text."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_adapt.core.errors import CollectionError
 from rag_adapt.retrieval.chunk import RecursiveChunker, embedded_text, token_starts
+from rag_adapt.retrieval.protocols import ChunkSpan
 
 PIECES = st.sampled_from(
     [
@@ -109,6 +112,9 @@ def test_the_estimate_counts_words_in_pieces_of_six() -> None:
 
 
 def test_only_headings_that_the_text_does_not_show_are_added() -> None:
-    assert embedded_text("## B\n\nText.", ("A", "B")) == "A\n## B\n\nText."
-    assert embedded_text("Text.", ("A", "B")) == "A > B\nText."
-    assert embedded_text("Text.", ()) == "Text."
+    text = "Before. ## B\n\nText."
+    whole = ChunkSpan(start=8, end=19, headings=("A", "B"))
+    assert embedded_text(text, whole) == "A\n## B\n\nText."
+    assert embedded_text(text, replace(whole, start=14)) == "A > B\nText."
+    assert embedded_text(text, replace(whole, start=14, headings=())) == "Text."
+    assert embedded_text(text, replace(whole, start=14, before=6)) == "A\n## B\n\nText."

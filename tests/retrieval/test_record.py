@@ -66,6 +66,8 @@ def test_a_record_of_the_first_version_is_read_as_it_is_and_made_new_by_the_next
 ) -> None:
     for table in ("files", "pages"):
         change(folder, f"DROP TABLE {table}")
+    for column in ("before", "after"):
+        change(folder, f"ALTER TABLE chunks DROP COLUMN {column}")
     change(folder, "UPDATE meta SET value = '1' WHERE key = 'schema_version'")
     with Collection.open(folder, CountingEmbedder()) as old:
         before = old.content_hash

@@ -12,12 +12,14 @@ from rag_adapt.retrieval.chunkers.fixed import FixedChunker
 from rag_adapt.retrieval.chunkers.packing import PackingChunker
 from rag_adapt.retrieval.chunkers.shuffled import RandomChunker
 from rag_adapt.retrieval.chunkers.tension import TensionChunker
+from rag_adapt.retrieval.chunkers.windows import WindowChunker
 from rag_adapt.retrieval.protocols import Chunker, Embedder
 
 DEFAULT: Final = "recursive"
 
 CHUNKERS: Final[dict[str, Callable[[int, Embedder], Chunker]]] = {
     "recursive": lambda tokens, _: RecursiveChunker(tokens=tokens),
+    "windows": lambda tokens, _: WindowChunker(of=RecursiveChunker(tokens=tokens)),
     "packing": lambda tokens, _: PackingChunker(tokens=tokens),
     "fixed": lambda tokens, _: FixedChunker(tokens=tokens),
     "tension": lambda tokens, _: TensionChunker(tokens=tokens),
