@@ -5,6 +5,7 @@ an open collection stays what it was.
 """
 
 import asyncio
+import json
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -38,6 +39,7 @@ __all__ = ["Collection", "CollectionRetriever", "collection_folder"]
 
 FUSE_DEPTH: Final = 50
 """Hits that each ranking gives to the fusion, at least."""
+_OWNERS: Final = "SELECT id, document FROM chunks WHERE id IN (SELECT value FROM json_each(?))"
 
 
 class Collection:
@@ -299,8 +301,8 @@ class Collection:
     def _adjacent(self, hits: Sequence[Neighbour]) -> dict[int, list[int]]:
         """The chunks before and after each hit in its document; their numbers have no gaps."""
         near = {hit.chunk + step for hit in hits for step in (-1, 0, 1)}
-        with self._lock:
-            document = {row.id: row.document for row in self._record.chunks(near)}
+        with self._lock, translated(self._record.path):
+            document = dict(self._record.connection.execute(_OWNERS, (json.dumps(sorted(near)),)))
         return {
             hit.chunk: [
                 chunk
