@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 
 from rag_adapt.models.files import ModelFiles
+from rag_adapt.models.native import set_native_defaults
 from rag_adapt.models.resolve import resolve_model
-from rag_adapt.models.threads import wait_passively
 from rag_adapt.retrieval.build import BATCH, build_collection, sync_collection
 from rag_adapt.retrieval.chunk import RecursiveChunker, embedded_text
 from rag_adapt.retrieval.embed import (
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of embedding, the median counts")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     options = parser.parse_args(arguments)
-    wait_passively()
+    set_native_defaults()
     files = resolve_model("default", home=load_settings().home, kind="embedder")
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)

@@ -81,7 +81,7 @@ def test_only_settings_and_wiring_read_the_environment() -> None:
         if re.search(r"os\.environ|os\.getenv", path.read_text())
     }
     assert readers <= {
-        "models/threads.py",
+        "models/native.py",
         "engines/remote.py",
         "engines/remote_calls.py",
         "engines/vllm_server.py",  # hands it on to the server, without the variables of resolvers

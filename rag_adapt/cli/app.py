@@ -34,7 +34,7 @@ from rag_adapt.cli.console import (
     progress_for_programs,
 )
 from rag_adapt.core.errors import RagAdaptError, SettingsError, StorageError, UserError
-from rag_adapt.models.threads import wait_passively
+from rag_adapt.models.native import set_native_defaults
 
 INTERRUPTED: Final = 130
 
@@ -96,7 +96,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are printed in one shape."""
     debug = "--debug" in arguments
-    wait_passively()
+    set_native_defaults()
     try:
         result = app(args=arguments, standalone_mode=False)
     except Exception as error:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH: Final = 32
 WINDOW: Final = 0.01
-KEYS_BYTES: Final = 384 * 1024 * 1024
+KEYS_BYTES: Final = 256 * 1024 * 1024
 Piece = tuple[str, bool] | RagAdaptError
 
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from rag_adapt.core.errors import ModelNotFoundError, SettingsError
 from rag_adapt.models.chat import ChatFormat
 from rag_adapt.models.files import ModelFiles
+from rag_adapt.models.native import set_native_defaults
 from rag_adapt.models.packages import quiet_transformers
-from rag_adapt.models.threads import wait_passively
 
 Device = Literal["auto", "cpu", "cuda"]
 NumberFormat = Literal["auto", "bfloat16", "float32"]
@@ -55,7 +55,7 @@ def load_language_model(
         SettingsError: CUDA was asked for and is not there, or the model has no chat template.
         ModelNotFoundError: the files are damaged, or no causal language model.
     """
-    wait_passively()
+    set_native_defaults()
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM

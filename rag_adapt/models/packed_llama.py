@@ -63,6 +63,7 @@ class PackedLlama:
         self._head = PackedLinear(model.lm_head.weight)
         if instead:
             _give_up(model.lm_head)
+            _let_go(model)
         self._shape = _Shape(config)
         self._deltas: dict[str, Delta] = {}
 
@@ -349,6 +350,13 @@ def _give_up(part: Any) -> None:
         nothing = module.weight.new_zeros(1, 1).expand(module.weight.shape)
         module.weight = torch.nn.Parameter(nothing, requires_grad=False)
         module.forward = _given_up
+
+
+def _let_go(model: Any) -> None:
+    """Copy what is kept, so that the file that it was read from is no longer mapped as a whole."""
+    for weight in model.parameters():
+        if weight.untyped_storage().nbytes() > weight.nbytes:
+            weight.data = weight.data.clone()
 
 
 def _given_up(*_: Any, **__: Any) -> None:
