@@ -41,6 +41,40 @@ NAMELESS: Final = """() => [...document.querySelectorAll(
       id => id && document.getElementById(id)?.innerText)].some(text => text?.trim()))
   .map(one => one.outerHTML.slice(0, 200))"""
 """What the keyboard reaches on a page and no name is read out for."""
+PALE: Final = """() => {
+  const parsed = text => {
+    const [red, green, blue, opacity] = text.match(/[\\d.]+/g).map(Number);
+    const scale = text.startsWith('color(') ? 255 : 1;
+    return [red * scale, green * scale, blue * scale, opacity ?? 1];
+  };
+  const over = (upper, lower) =>
+    [0, 1, 2].map(at => upper[3] * upper[at] + (1 - upper[3]) * lower[at]).concat(1);
+  const behind = one => {
+    const layers = [];
+    for (let at = one; at; at = at.parentElement) {
+      layers.push(parsed(getComputedStyle(at).backgroundColor));
+    }
+    return layers.reduceRight((lower, upper) => over(upper, lower), [255, 255, 255, 1]);
+  };
+  const lightness = colour => {
+    const [red, green, blue] = colour.map(value => value / 255).map(
+      value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const contrast = one => {
+    const below = behind(one), above = over(parsed(getComputedStyle(one).color), below);
+    const [low, high] = [lightness(above), lightness(below)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  return [...document.querySelectorAll('.stApp *')]
+    .filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+    .filter(one => one.checkVisibility({opacityProperty: true, visibilityProperty: true}))
+    .filter(one => !one.closest(
+      'svg, canvas, [disabled], [aria-disabled=true], [data-testid=stIconMaterial]'))
+    .filter(one => one.offsetWidth > 1 && contrast(one) < 4.5)
+    .map(one => `${contrast(one).toFixed(2)}: ${one.innerText.slice(0, 80)}`);
+}"""
+"""Texts whose contrast to what is behind them is below that of WCAG 2 AA, 4.5:1."""
 DRAWN: Final = """async () => {
   const enough = new Promise(done => setTimeout(done, 5000));
   const frame = () => Promise.race([new Promise(requestAnimationFrame), enough]);
@@ -85,7 +119,7 @@ class Opened:
         self.settle()
 
     def looks(self, name: str) -> None:
-        """Both themes, wide and narrow: pictures of it, and nothing beyond the edge."""
+        """Both themes, wide and narrow: pictures of it, nothing pale, nothing beyond the edge."""
         self.settle()
         for scheme, width in (("light", WIDE), ("dark", WIDE), ("dark", PHONE)):
             self._as(scheme, width)  # type: ignore[arg-type]
@@ -95,6 +129,8 @@ class Opened:
             )
             darkness = sum(map(int, paper.strip("rgba()").split(",")[:3]))
             assert (darkness < 380) == (scheme == "dark"), (name, scheme)
+            pale = self.page.evaluate(PALE)
+            assert not pale, (name, scheme, pale)
             assert self.page.evaluate(
                 "[document.documentElement, document.querySelector('.stMain')]"
                 ".every(one => one.scrollWidth <= one.clientWidth)"
