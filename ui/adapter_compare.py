@@ -89,7 +89,7 @@ def show_compared(client: Client, asked: str) -> None:
         st.info("These cards say the same of everything.")
     chart = curves(cards)
     if chart is None:
-        st.caption("None of them was measured on held-out items.")
+        st.caption("None of them was measured on held-out items while it learnt.")
     else:
         figure(chart, key="compared")
 
@@ -106,10 +106,11 @@ def facts(cards: Sequence[Card], *, only_differing: bool) -> list[dict[str, str]
 
 
 def curves(cards: Sequence[Card]) -> Chart | None:
-    """Held-out code length by step, a line per card; None where none was measured."""
+    """Held-out code length by step, a line per card that has one; None where none has."""
     rows: list[Row] = [
         {"adapter": card.version, "step": step, "bits": bits}
         for card in cards
+        if card.dev_curve
         for step, bits in [(0, card.dev_bits_before), *((p.step, p.bits) for p in card.dev_curve)]
         if bits is not None
     ]
@@ -122,7 +123,7 @@ def curves(cards: Sequence[Card]) -> Chart | None:
             rows,
             x=Axis(field="step", title="step", whole=True),
             y=Axis(field="bits", title="bits per answer token"),
-            colour=colours("adapter"),
+            colour=colours("adapter", columns=1),
         ),
         rows=rows,
         file="adapters.csv",

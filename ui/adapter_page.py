@@ -62,9 +62,9 @@ def show_proof(proof: AdapterProof | None) -> None:
                     st.badge("passed", icon=":material/check_circle:", color="green")
                 else:
                     st.badge("failed", icon=":material/error:", color="red")
+                st.text(ASKED.get(check.name, check.name), width="content")
                 if check.figure is not None:
                     st.text(f"{check.figure:.4f} nats/token", width="content")
-                st.text(ASKED.get(check.name, check.name), width="content")
             st.caption(label(check.detail, most=300))
 
 

@@ -22,8 +22,10 @@ SHOWN: Final = 20
 """Runs that are named."""
 
 
+@st.fragment
 def delete_form(client: Client, entry: CollectionEntry) -> None:
-    """A window that says what goes and what stays, and deletes; all is asked when it opens."""
+    """A window that says what goes and what stays, and deletes; all is asked when it opens, and the
+    rest of the page stays as it is."""
     name = entry.name
     box = st.popover("Delete this collection", key=f"delete-{name}", on_change="rerun")
     if not box.open:
@@ -58,7 +60,9 @@ def told_of_removed() -> None:
                 "conversations, which keep questions and answers. Whoever had a conversation can "
                 "delete it on the page Chat."
             )
-            st.code(f"rag-adapt traces remove --collection {gone.name}", language=None)
+            st.code(
+                f"rag-adapt traces remove --collection {gone.name}", language=None, wrap_lines=True
+            )
         if st.button("I have read it"):
             del st.session_state[GONE]
             st.rerun()

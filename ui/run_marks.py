@@ -53,11 +53,23 @@ class Axis:
         }
 
 
-def colours(field: str, named: Mapping[str, str] | None = None) -> Spec:
-    """Colour by a field, its names below the chart; by the theme's own colours without a table."""
+def colours(
+    field: str, named: Mapping[str, str] | None = None, *, columns: int | None = None
+) -> Spec:
+    """Colour by a field, its names below the chart; by the theme's own colours without a table.
+
+    Args:
+        field: Of the rows.
+        named: Colours by value.
+        columns: Names beside each other: one where they are long, for a narrow screen.
+    """
     found: Spec = {
         **{"field": field, "type": "nominal", "title": None},
-        "legend": {"orient": "bottom", "columns": 2 if named else 3, "labelLimit": 220},
+        "legend": {
+            "orient": "bottom",
+            "columns": columns or (2 if named else 3),
+            "labelLimit": 220,
+        },
     }
     return found if named is None else found | {"scale": _table(named)}
 

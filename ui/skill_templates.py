@@ -139,10 +139,14 @@ def _acts(client: Client, skill: SkillDetail, draft: Draft, base: TemplateText) 
             "your own."
         )
     with st.container(horizontal=True):
-        if base.editable and st.button("Save", type="primary", disabled=not draft.changed):
-            _save(client, skill.name, draft)
+        # Never disabled: who has just typed is still in the field when the mouse goes down on it.
+        saves = base.editable and st.button("Save", type="primary")
         unchanged = not draft.changed or not draft.replaces
         st.button("Undo changes", disabled=unchanged, on_click=_undo, args=(base,))
+    if saves and draft.changed:
+        _save(client, skill.name, draft)
+    elif saves:
+        st.info("Nothing has been changed since it was read.")
 
 
 def _save(client: Client, skill: str, draft: Draft) -> None:

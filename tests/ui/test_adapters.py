@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from rag_adapt.adapters.card import DevPoint
 from rag_adapt.adapters.said import StepFigures, note_of
 from rag_adapt.adapters.store import AdapterStore
 from rag_adapt.api.desk import Desk
@@ -155,7 +156,7 @@ def test_cards_are_compared_side_by_side_by_what_differs(address: str) -> None:
         button(test, "Compare side by side").click()
         ran(test)
         assert test.query_params["compare"] == f"{old},{new}"
-        assert "Held-out code length by step" in words(test)
+        assert "None of them was measured on held-out items while it learnt." in words(test)
         test.toggle[0].set_value(False)
         every = ran(test).dataframe[0].value
         assert list(every.columns) == [FACT, old, new]
@@ -168,8 +169,16 @@ def test_facts_that_are_the_same_are_left_out() -> None:
     rows = facts([one, two], only_differing=True)
     assert [row[FACT] for row in rows] == ["bits held out, after", "training"]
     assert rows[0]["two@0"] == NOTHING
-    blank = one.model_copy(update={"dev_bits_before": None, "dev_curve": ()})
-    assert curves([blank]) is None
+    assert curves([one.model_copy(update={"dev_curve": ()})]) is None
+    learnt = one.model_copy(
+        update={"dev_bits_before": 4.0, "dev_curve": (DevPoint(step=8, bits=1.5),)}
+    )
+    drawn = curves([learnt, two.model_copy(update={"dev_curve": ()})])
+    assert drawn is not None
+    assert [(row["adapter"], row["step"], row["bits"]) for row in drawn.rows] == [
+        (one.version, 0, 4.0),
+        (one.version, 8, 1.5),
+    ]
 
 
 def test_an_upload_is_checked_before_it_becomes_a_job(address: str) -> None:

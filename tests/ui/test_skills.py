@@ -108,7 +108,8 @@ def test_a_template_is_tried_out_and_saved_and_says_what_that_means(address: str
     before = find_skill("colours", HOME)
     with page("skills", skill="colours") as test:
         assert sent(test) == ["Answer with one of: red, blue.", "train thing number 0: red"]
-        assert button(test, "Save").disabled
+        button(test, "Save").click()
+        assert "Nothing has been changed since it was read." in words(ran(test))
         field(test, "User message", "Colour?\n{input}")
         field(test, "Try it with", HOSTILE)
         ran(test)
@@ -126,7 +127,7 @@ def test_a_template_is_tried_out_and_saved_and_says_what_that_means(address: str
         assert now.prompt.user == "Colour?\n{input}"
         assert f"changed from {before.data_hash} to {now.data_hash}" in said
         assert version in said
-        assert button(test, "Save").disabled
+        assert button(test, "Undo changes").disabled
 
 
 def test_passages_and_a_worked_example_are_shown_where_the_template_has_a_place(
