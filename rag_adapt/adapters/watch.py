@@ -15,6 +15,7 @@ from rag_adapt.adapters.checkpoint import Checkpoint, Figures, Unfinished
 from rag_adapt.adapters.pack import TokenRow
 from rag_adapt.adapters.said import STAGE, StepFigures, note_of
 from rag_adapt.core.protocols import Progress
+from rag_adapt.models.memory import hand_back
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,8 @@ STEPS_PER_CHECK: Final = 6
 """Short trainings are measured less often: a check costs what a step or two cost."""
 KEEP_EVERY: Final = 30.0
 """Seconds between checkpoints: what a killed training loses at most."""
+HAND_BACK_EVERY: Final = 10.0
+"""Seconds after which the memory that steps left behind is handed back: it grew by a third."""
 WEIGHTS, BEST, FIRST, SECOND, COUNT, CHANCE, CUDA_CHANCE = (
     "weights/",
     "best/",
@@ -98,7 +101,7 @@ class Watch:
             best_bits=start.before,
             best={} if start.before is None else lora.copy_of(lora.weights_of(adapted)),
         )
-        self._began = self._saved = time.perf_counter()
+        self._began = self._saved = self._handed_back = time.perf_counter()
         self._chance: dict[str, torch.Tensor] = {}
         self._dice_to_put_back = False
         self._loss = math.nan
@@ -190,6 +193,9 @@ class Watch:
         if self.done in self._checks:
             self._check()
         self._say()
+        if time.perf_counter() - self._handed_back >= HAND_BACK_EVERY:
+            hand_back()
+            self._handed_back = time.perf_counter()
         if self._unfinished is not None and time.perf_counter() - self._saved >= self._every:
             self.keep()
 
