@@ -224,7 +224,8 @@ class EngineThread:
         if self._filled is None:
             self._filled = filled
         else:
-            self._filled.join(filled, self._max_batch)
+            longest = max(asked.room for asked in self._running)
+            self._filled.join(filled, min(self._max_batch, self._room // longest))
         self._accept(group, logits[:, -1])
 
     def _step(self) -> None:
