@@ -50,7 +50,7 @@ EXTENSION: Final[dict[str, Any]] = {
             "start": 120,
             "end": 141,
             "text": "The lamp gives 900 lm",
-            "score": 0.03,
+            "score": 0.24,
         }
     ],
     "run": None,
