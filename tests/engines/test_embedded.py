@@ -14,9 +14,12 @@ import torch
 from rag_adapt.core.errors import AdapterError, ContextLengthError, EngineError
 from rag_adapt.core.types import Call, Outcome
 from rag_adapt.engines.embedded import EmbeddedEngine
+from rag_adapt.engines.embedded_batch import Filled
 from tests.engines.embedded_parts import answer, call, deltas, load, one_by_one, together, using
 from tests.tiny_model import CONTEXT
 
+TOKEN_BYTES = 512
+"""Of a token's keys and values in the tiny model, in float32."""
 TEXTS = [f"question {'x' * (number * 7 % 23)} number {number}" for number in range(12)]
 
 
@@ -82,12 +85,22 @@ def test_rows_that_join_a_running_batch_get_the_same_answers(
 
 
 def test_rows_wait_where_memory_for_their_keys_is_short(
-    tiny_model: Path, exact: EmbeddedEngine
+    tiny_model: Path, exact: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = EmbeddedEngine(load(tiny_model), keys_bytes=100_000)
+    made: list[int] = []
+    join = Filled.join
+
+    def watched(self: Filled, other: Filled, rows: int) -> None:
+        made.append(rows * max(*self.positions, *other.positions))
+        join(self, other, rows)
+
+    monkeypatch.setattr(Filled, "join", watched)
+    short = EmbeddedEngine(load(tiny_model), keys_bytes=(room := 400) * TOKEN_BYTES)
     calls = [call(text * (1 + number % 3), max_tokens=9) for number, text in enumerate(TEXTS)]
     expected = texts(asyncio.run(one_by_one(exact, calls)))
     assert texts(using(short, lambda: together(short, calls))) == expected
+    assert made
+    assert max(made) <= room
 
 
 def test_a_shared_beginning_gives_the_same_answers_and_is_computed_once(
