@@ -30,6 +30,7 @@ from rag_adapt.retrieval.catalog import (
     list_collections,
 )
 from rag_adapt.retrieval.collection import Collection
+from rag_adapt.retrieval.fuse import FusionWeights
 from rag_adapt.retrieval.parse import SUFFIXES
 from rag_adapt.retrieval.protocols import Embedder
 from rag_adapt.retrieval.quoting import Quotations, quotations
@@ -113,16 +114,20 @@ async def search(
         SearchRequest, Body(openapi_examples={"words": {"summary": "In words", "value": QUERY}})
     ],
 ) -> SearchResult:
-    """The best passages, best first."""
+    """The best passages, best first; fused as the service's settings say."""
     service: Service = request.app.state.service
     # it is a whole embedder; its type says only what routes need of it
     live = cast(Embedder, service.live.embedder)
     embedder = None if body.mode == "lexical" else live
-    folder = folder_of(desk_of(request), name)
+    desk = desk_of(request)
+    folder, settings = folder_of(desk, name), desk.settings
+    weights = FusionWeights(
+        rank_constant=settings.search_rank_constant, neighbours=settings.search_neighbours
+    )
 
     def found() -> SearchResult:
         with Collection.open(folder, embedder) as open_:
-            hits = open_.search(body.query, body.k, body.mode)
+            hits = open_.search(body.query, body.k, body.mode, weights=weights)
             data = [Hit(**asdict(hit)) for hit in hits]
             return SearchResult(collection=name, content_hash=open_.content_hash, data=data)
 

@@ -22,6 +22,7 @@ from rag_adapt.schemas.collections import (
 )
 from tests.api.parts import SETTINGS, client_of
 from tests.api.working import ended, idle_desk, working
+from tests.jobs.running import STAND_IN
 from tests.serving.parts import HOME
 
 DOCUMENTS = {
@@ -68,6 +69,17 @@ def test_a_collection_is_searched(client: TestClient, mode: str) -> None:
     assert hit.document == "kettle.md"
     text = client.get("/v1/collections/manual/documents/kettle.md").json()["text"]
     assert text[hit.start : hit.end] == hit.text
+
+
+def test_rankings_are_joined_as_the_settings_say() -> None:
+    built()
+    found = []
+    for constant in (0, 60):
+        settings = SETTINGS.model_copy(update={"search_rank_constant": constant})
+        client = client_of(desk=Desk.of(settings, program=STAND_IN))
+        order = {"query": "litres", "k": 1, "mode": "fused"}
+        found += client.post("/v1/collections/manual/search", json=order).json()["data"]
+    assert found[0]["score"] > 10 * found[1]["score"]
 
 
 def test_documents_come_in_pages(client: TestClient) -> None:

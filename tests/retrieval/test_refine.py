@@ -94,8 +94,10 @@ def test_a_diversity_out_of_range_is_refused(diversity: float) -> None:
 
 
 def test_a_cross_encoder_judges_every_text(tmp_path: Path) -> None:
+    import torch
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
+    torch.manual_seed(0)
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "kettle"]
     config = BertConfig(
         vocab_size=len(words),
@@ -105,6 +107,7 @@ def test_a_cross_encoder_judges_every_text(tmp_path: Path) -> None:
         intermediate_size=16,
         max_position_embeddings=32,
         num_labels=1,
+        initializer_range=0.5,
     )
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     BertTokenizerFast(vocab={word: n for n, word in enumerate(words)}).save_pretrained(tmp_path)
