@@ -75,7 +75,7 @@ $(VLLM_VENV)/.installed: tests/vllm/requirements.txt
 	@touch $@
 
 test-vllm: install $(VLLM_VENV)/.installed
-	RAG_ADAPT_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8
+	RAG_ADAPT_VLLM_PYTHON=$(abspath $(VLLM_VENV))/bin/python $(BIN)/python -m pytest tests/vllm -rA --durations=8 $(ONLY)
 
 soak: install
 	@$(BIN)/python -m benchmarks.kills --kills 200
