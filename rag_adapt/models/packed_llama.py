@@ -367,7 +367,8 @@ class _Norm:
     """Root mean square normalisation (Zhang and Sennrich 2019)."""
 
     def __init__(self, norm: Any) -> None:
-        self._weight, self._epsilon = rounded(norm.weight), norm.variance_epsilon
+        self._weight = rounded(norm.weight).clone()  # not a view of the file: see `_let_go`
+        self._epsilon = norm.variance_epsilon
 
     def __call__(self, states: "Tensor") -> "Tensor":
         from torch.nn.functional import rms_norm
